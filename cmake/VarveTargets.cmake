@@ -1,0 +1,56 @@
+# varve_library, varve_test, varve_bench, varve_fuzzer: one line per target, the same rules for all.
+include(GoogleTest)
+set(VARVE_PCH <algorithm> <cstdint> <functional> <map> <memory> <optional> <set> <span> <string>
+  <string_view> <utility> <variant> <vector> "absl/status/status.h" "absl/status/statusor.h" "absl/strings/str_cat.h")
+
+# varve_library(NAME SOURCES a.cc ... DEPS target ...)   a module; include paths start at the repository root
+function(varve_library name)
+  cmake_parse_arguments(A "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  add_library(${name} STATIC ${A_SOURCES})
+  target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
+  target_link_libraries(${name} PUBLIC ${A_DEPS} PRIVATE ${A_PRIVATE_DEPS})
+  target_precompile_headers(${name} PRIVATE ${VARVE_PCH})
+endfunction()
+
+# varve_test(NAME SOURCES a_test.cc ... DEPS target ... LABELS unit|conformance|sim|process|slow)
+# Each binary is one ctest entry; scripts/test adds up the cases from its JSON report.
+function(varve_test name)
+  cmake_parse_arguments(A "" "" "SOURCES;DEPS;LABELS" ${ARGN})
+  if(NOT A_LABELS)
+    set(A_LABELS unit)
+  endif()
+  add_executable(${name} ${A_SOURCES})
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE ${A_DEPS} GTest::gmock GTest::gtest_main)
+  target_precompile_headers(${name} PRIVATE ${VARVE_PCH} <gtest/gtest.h> <gmock/gmock.h>)
+  add_test(NAME ${name} COMMAND ${name} --gtest_output=json:${CMAKE_BINARY_DIR}/reports/${name}.json)
+  set_tests_properties(${name} PROPERTIES LABELS "${A_LABELS}")
+endfunction()
+
+# varve_bench(NAME SOURCES a_bench.cc DEPS target ...)   Google Benchmark; never a timed test
+function(varve_bench name)
+  if(NOT VARVE_BENCH)
+    return()
+  endif()
+  cmake_parse_arguments(A "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${A_SOURCES})
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE ${A_DEPS} benchmark::benchmark_main)
+endfunction()
+
+# varve_fuzzer(NAME SOURCES a_fuzz.cc DEPS target ...)
+# LLVMFuzzerTestOneInput; with VARVE_FUZZ a libFuzzer binary, else a test that replays tests/fuzz/corpus/NAME.
+function(varve_fuzzer name)
+  cmake_parse_arguments(A "" "" "SOURCES;DEPS" ${ARGN})
+  set(corpus ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${name})
+  if(VARVE_FUZZ)
+    add_executable(${name} ${A_SOURCES})
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  else()
+    add_executable(${name} ${A_SOURCES} ${CMAKE_SOURCE_DIR}/tests/fuzz/replay_corpus_main.cc)
+    add_test(NAME ${name} COMMAND ${name} ${corpus})
+    set_tests_properties(${name} PROPERTIES LABELS "fuzz")
+  endif()
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE ${A_DEPS})
+endfunction()
