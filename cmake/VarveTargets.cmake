@@ -1,7 +1,7 @@
 # varve_library, varve_test, varve_bench, varve_fuzzer: one line per target, the same rules for all.
 include(GoogleTest)
 set(VARVE_PCH <algorithm> <cstdint> <functional> <map> <memory> <optional> <set> <span> <string>
-  <string_view> <utility> <variant> <vector> "absl/status/status.h" "absl/status/statusor.h" "absl/strings/str_cat.h")
+  <string_view> <utility> <variant> <vector> <absl/status/status.h> <absl/status/statusor.h> <absl/strings/str_cat.h>)
 
 # varve_library(NAME SOURCES a.cc ... DEPS target ...)   a module; include paths start at the repository root
 function(varve_library name)

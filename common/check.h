@@ -6,19 +6,19 @@
 
 #include <string>
 
-#include "absl/strings/str_cat.h"
+#include "common/strings.h"
 
 namespace varve::internal {
 [[noreturn]] void CheckFailed(const char* file, int line, const char* condition,
                               const std::string& text);
 }  // namespace varve::internal
 
-// VARVE_CHECK(a == b, "log end ", a, " is not ", b): the texts are absl::StrCat pieces, optional.
+// VARVE_CHECK(a == b, "log end ", a, " is not ", b): the texts are StrCat pieces, optional.
 #define VARVE_CHECK(condition, ...)                                          \
   do {                                                                       \
     if (!(condition)) [[unlikely]]                                           \
       ::varve::internal::CheckFailed(__FILE__, __LINE__, #condition,         \
-                                     ::absl::StrCat("" __VA_OPT__(, ) __VA_ARGS__)); \
+                                     ::varve::StrCat("" __VA_OPT__(, ) __VA_ARGS__)); \
   } while (false)
 
 #endif  // VARVE_COMMON_CHECK_H_

@@ -40,24 +40,24 @@ Reason ReasonNamed(std::string_view name) {
   return Reason::INTERNAL;
 }
 
-absl::Status MakeError(Reason reason, std::string_view text) {
+absl::Status MakeErrorText(Reason reason, std::string_view text) {
   const ErrorInfo& info = InfoOf(reason);
-  absl::Status status(info.code, text);
-  status.SetPayload(kReasonUrl, absl::Cord(info.name));
+  absl::Status status(info.code, ToAbsl(text));
+  status.SetPayload(ToAbsl(kReasonUrl), absl::Cord(ToAbsl(info.name)));
   return status;
 }
 
 Reason ReasonOf(const absl::Status& status) {
   if (status.ok()) return Reason::OK;
-  const auto payload = status.GetPayload(kReasonUrl);
+  const auto payload = status.GetPayload(ToAbsl(kReasonUrl));
   return payload ? ReasonNamed(std::string(*payload)) : Reason::INTERNAL;
 }
 
 absl::Status AddContext(const absl::Status& status, std::string_view context) {
   if (status.ok()) return status;
-  absl::Status out(status.code(), absl::StrCat(context, ": ", status.message()));
+  absl::Status out(status.code(), StrCat(context, ": ", status.message()));
   status.ForEachPayload(
-      [&](std::string_view url, const absl::Cord& payload) { out.SetPayload(url, payload); });
+      [&](absl::string_view url, const absl::Cord& payload) { out.SetPayload(url, payload); });
   return out;
 }
 

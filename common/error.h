@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
+#include "common/strings.h"
 
 namespace varve {
 
@@ -45,11 +45,11 @@ std::span<const ErrorInfo> AllErrors();
 Reason ReasonNamed(std::string_view name);
 
 // A status with the reason's code, the text as given (what and why; the table adds what to do).
-absl::Status MakeError(Reason reason, std::string_view text);
+absl::Status MakeErrorText(Reason reason, std::string_view text);
 // MakeError(Reason::UNKNOWN_TOPIC, "topic \"", name, "\" does not exist")
 template <class... Pieces>
 absl::Status MakeError(Reason reason, const Pieces&... pieces) {
-  return MakeError(reason, std::string_view(absl::StrCat(pieces...)));
+  return MakeErrorText(reason, StrCat(pieces...));
 }
 
 // OK for an OK status; what MakeError attached; INTERNAL for a status from elsewhere.
