@@ -1,0 +1,93 @@
+// PartitionLog: one group's log on one disk: entries by index and by offset, durable through the journal.
+#ifndef VARVE_STORAGE_PARTITION_LOG_H_
+#define VARVE_STORAGE_PARTITION_LOG_H_
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "common/entry.h"
+#include "common/executor.h"
+#include "common/meta_entry.h"
+#include "storage/replica_state.h"
+
+namespace varve::storage {
+
+// All that one group asks for together: durable as a whole or not at all, applied in this order.
+struct LogWrite {
+  // Removes the entries from this index on. Must be above the commit index.
+  std::optional<Index> truncate_from;
+  // Contiguous in index and offset, continuing the (truncated) log. A segment start begins a new segment;
+  // the first entry of an empty log must be one.
+  std::vector<Entry> entries;
+  std::optional<HardState> hard_state;
+  // The commit index known now; recorded with the frame, never lowered.
+  Index commit_index;
+  // Configurations after this write, when they changed.
+  std::optional<Configurations> configurations;
+};
+
+struct ReadResult {
+  std::vector<Entry> entries;  // verified; share buffers with the log's memory where possible
+};
+
+// Where a record timestamp or append time is found.
+struct TimeLookup {
+  Index index;      // entry to start from
+  Offset offset;    // its base offset
+  WallTime append_time;
+};
+
+// Confined to its shard's executor: every call and every callback runs there. Callbacks are never run
+// from within the call. Destroying the log drops pending callbacks; what was submitted to the journal may
+// still become durable.
+//
+// Durability: `done` of Write is called with OK when the frame is durable in the journal. Order: writes of
+// one log become durable in the order of the calls. After a disk failure every write gets DISK_FAILED.
+class PartitionLog {
+ public:
+  using Done = absl::AnyInvocable<void(absl::Status)>;
+  using ReadDone = absl::AnyInvocable<void(absl::StatusOr<ReadResult>)>;
+  using TimeDone = absl::AnyInvocable<void(absl::StatusOr<std::optional<TimeLookup>>)>;
+  virtual ~PartitionLog() = default;
+
+  [[nodiscard]] virtual GroupId group() const = 0;
+  [[nodiscard]] virtual ReplicaEpoch replica_epoch() const = 0;
+  // What was written (not necessarily durable) so far.
+  [[nodiscard]] virtual LogEnd end() const = 0;
+  [[nodiscard]] virtual LogStart start() const = 0;
+  [[nodiscard]] virtual HardState hard_state() const = 0;
+  [[nodiscard]] virtual Index commit_index() const = 0;
+  [[nodiscard]] virtual const Configurations& configurations() const = 0;
+  // Last index that is durable in the journal or in synced segments.
+  [[nodiscard]] virtual Index durable_index() const = 0;
+  // Bytes of the segments, for metrics and for the decision to roll: of all, and of the active one.
+  [[nodiscard]] virtual uint64_t size_bytes() const = 0;
+  [[nodiscard]] virtual uint64_t active_segment_bytes() const = 0;
+
+  // Term of the entry at `index`; nullopt outside [start.index - 1, end.last_index].
+  [[nodiscard]] virtual std::optional<Term> TermAt(Index index) const = 0;
+  // Terms of the log with their first index and offset, ascending.
+  [[nodiscard]] virtual const std::vector<EpochStart>& epochs() const = 0;
+
+  // Appends and more; see LogWrite. A write that does not continue the log is a broken invariant.
+  // Memory: the caller holds a permit of the directory's dirty budget for the entries' bytes.
+  virtual void Write(LogWrite write, Done done) = 0;
+
+  // Entries from `from` on that are in memory, at most `max_bytes` but at least one; empty when `from` is
+  // not in memory. Cheap and synchronous: the path of readers that keep up.
+  [[nodiscard]] virtual std::vector<Entry> ReadCached(Index from, size_t max_bytes) const = 0;
+  // Entries [from, through], at most `max_bytes` but at least one, from memory or disk, verified in full.
+  // OFFSET_OUT_OF_RANGE below the log start or above the end; DATA_LOSS naming file and position.
+  virtual void Read(Index from, Index through, size_t max_bytes, ReadDone done) = 0;
+  // Like Read, from the entry that holds `offset`, or the first one after it that has records.
+  virtual void ReadOffset(Offset offset, Index through, size_t max_bytes, ReadDone done) = 0;
+  // First Data entry up to `through` whose append time is >= `time`; nullopt when there is none.
+  virtual void FindAppendTime(WallTime time, Index through, TimeDone done) = 0;
+};
+
+}  // namespace varve::storage
+
+#endif  // VARVE_STORAGE_PARTITION_LOG_H_
