@@ -12,19 +12,51 @@ function(varve_library name)
   target_precompile_headers(${name} PRIVATE ${VARVE_PCH})
 endfunction()
 
-# varve_test(NAME SOURCES a_test.cc ... DEPS target ... LABELS unit|conformance|sim|process|slow)
-# Each binary is one ctest entry; scripts/test adds up the cases from its JSON report.
+# Rules for every ctest entry. Labels: unit, conformance, sim, process, fuzz; slow in addition keeps an
+# entry out of the default run. Temporary files stay inside the build directory; a script that cannot
+# run here exits with 77 and prints "SKIP: reason". Process tests never share the machine.
+function(varve_set_test_rules name timeout)
+  set_tests_properties(${name} PROPERTIES LABELS "${ARGN}" TIMEOUT ${timeout} SKIP_RETURN_CODE 77
+    ENVIRONMENT "TMPDIR=${CMAKE_BINARY_DIR}/tmp;TEST_TMPDIR=${CMAKE_BINARY_DIR}/tmp")
+  if("process" IN_LIST ARGN)
+    set_tests_properties(${name} PROPERTIES RUN_SERIAL TRUE)
+  endif()
+endfunction()
+file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/tmp ${CMAKE_BINARY_DIR}/reports)
+
+# varve_test(NAME SOURCES a_test.cc ... DEPS target ... [LABELS unit|conformance|sim|process|slow ...]
+#            [TIMEOUT seconds])
+# Each binary is one ctest entry; scripts/test adds up the cases from its report,
+# build/<preset>/reports/NAME.xml (XML: GoogleTest 1.12's JSON leaves out why a case was skipped).
 function(varve_test name)
-  cmake_parse_arguments(A "" "" "SOURCES;DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(A "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
   if(NOT A_LABELS)
     set(A_LABELS unit)
+  endif()
+  if(NOT A_TIMEOUT)
+    set(A_TIMEOUT 300)
   endif()
   add_executable(${name} ${A_SOURCES})
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${A_DEPS} GTest::gmock GTest::gtest_main)
   target_precompile_headers(${name} PRIVATE ${VARVE_PCH} <gtest/gtest.h> <gmock/gmock.h>)
-  add_test(NAME ${name} COMMAND ${name} --gtest_output=json:${CMAKE_BINARY_DIR}/reports/${name}.json)
-  set_tests_properties(${name} PROPERTIES LABELS "${A_LABELS}")
+  add_test(NAME ${name} COMMAND ${name} --gtest_output=xml:${CMAKE_BINARY_DIR}/reports/${name}.xml)
+  varve_set_test_rules(${name} ${A_TIMEOUT} ${A_LABELS})
+endfunction()
+
+# varve_script_test(NAME COMMAND program argument ... [LABELS process ...] [TIMEOUT seconds])
+# A test that is a program of its own. It counts as one, or as what its last line of the form
+# "N passed, N failed, N skipped" says; each skip then has its own line "SKIP: name: reason".
+function(varve_script_test name)
+  cmake_parse_arguments(A "" "TIMEOUT" "COMMAND;LABELS" ${ARGN})
+  if(NOT A_LABELS)
+    set(A_LABELS process)
+  endif()
+  if(NOT A_TIMEOUT)
+    set(A_TIMEOUT 300)
+  endif()
+  add_test(NAME ${name} COMMAND ${A_COMMAND} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  varve_set_test_rules(${name} ${A_TIMEOUT} ${A_LABELS})
 endfunction()
 
 # varve_bench(NAME SOURCES a_bench.cc DEPS target ...)   Google Benchmark; never a timed test
@@ -39,18 +71,24 @@ function(varve_bench name)
 endfunction()
 
 # varve_fuzzer(NAME SOURCES a_fuzz.cc DEPS target ...)
-# LLVMFuzzerTestOneInput; with VARVE_FUZZ a libFuzzer binary, else a test that replays tests/fuzz/corpus/NAME.
+# LLVMFuzzerTestOneInput; with VARVE_FUZZ a libFuzzer binary in fuzzers/ of the build directory, else a
+# test that replays tests/fuzz/corpus/NAME. The target varve_fuzzers builds all of them.
+if(NOT TARGET varve_fuzzers)
+  add_custom_target(varve_fuzzers)
+endif()
 function(varve_fuzzer name)
   cmake_parse_arguments(A "" "" "SOURCES;DEPS" ${ARGN})
   set(corpus ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${name})
   if(VARVE_FUZZ)
     add_executable(${name} ${A_SOURCES})
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzzers)
   else()
     add_executable(${name} ${A_SOURCES} ${CMAKE_SOURCE_DIR}/tests/fuzz/replay_corpus_main.cc)
     add_test(NAME ${name} COMMAND ${name} ${corpus})
-    set_tests_properties(${name} PROPERTIES LABELS "fuzz")
+    varve_set_test_rules(${name} 120 fuzz)
   endif()
+  add_dependencies(varve_fuzzers ${name})
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${A_DEPS})
 endfunction()
