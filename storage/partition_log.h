@@ -10,24 +10,11 @@
 #include "absl/status/statusor.h"
 #include "common/entry.h"
 #include "common/executor.h"
+#include "common/log_state.h"
 #include "common/meta_entry.h"
 #include "storage/replica_state.h"
 
 namespace varve::storage {
-
-// All that one group asks for together: durable as a whole or not at all, applied in this order.
-struct LogWrite {
-  // Removes the entries from this index on. Must be above the commit index.
-  std::optional<Index> truncate_from;
-  // Contiguous in index and offset, continuing the (truncated) log. A segment start begins a new segment;
-  // the first entry of an empty log must be one.
-  std::vector<Entry> entries;
-  std::optional<HardState> hard_state;
-  // The commit index known now; recorded with the frame, never lowered.
-  Index commit_index;
-  // Configurations after this write, when they changed.
-  std::optional<Configurations> configurations;
-};
 
 struct ReadResult {
   std::vector<Entry> entries;  // verified; share buffers with the log's memory where possible

@@ -13,33 +13,10 @@
 #include "absl/status/status.h"
 #include "common/config.h"
 #include "common/entry.h"
+#include "common/log_state.h"
 #include "common/types.h"
 
 namespace varve::storage {
-
-// Raft's hard state. A vote belongs to its term.
-struct HardState {
-  Term term;
-  ReplicaId vote;
-  bool operator==(const HardState&) const = default;
-};
-
-// End of a log: the last entry and what follows it. Index 0 and offset 0 for an empty log.
-struct LogEnd {
-  Index last_index;
-  Term last_term;
-  Offset next_offset;
-  WallTime append_time;  // of the last entry
-  bool operator==(const LogEnd&) const = default;
-};
-
-// Start of a log: the first entry that is kept. `previous_term` is the term of the entry before it.
-struct LogStart {
-  Index index{1};
-  Offset offset;
-  Term previous_term;
-  bool operator==(const LogStart&) const = default;
-};
 
 // "Scalars" of the formats page.
 struct ReplicaScalars {
@@ -67,18 +44,6 @@ struct SegmentRef {
   Index first_index;
   uint64_t end_position = 0;  // 0: the active segment
   bool operator==(const SegmentRef&) const = default;
-};
-
-struct ConfigurationAt {
-  Index index;  // of the entry that set it; 0 for none
-  Configuration configuration;
-  bool operator==(const ConfigurationAt&) const = default;
-};
-
-struct Configurations {
-  ConfigurationAt committed;
-  std::optional<ConfigurationAt> uncommitted;
-  bool operator==(const Configurations&) const = default;
 };
 
 struct CreateReplicaStep {};

@@ -1,0 +1,27 @@
+// LogStore: what a Raft group needs of a log. The server adapts storage to it.
+#ifndef VARVE_RAFT_LOG_STORE_H_
+#define VARVE_RAFT_LOG_STORE_H_
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "common/log_state.h"
+
+namespace varve::raft {
+
+// Confined to the group's shard; callbacks run there and never from within the call.
+class LogStore {
+ public:
+  using Done = absl::AnyInvocable<void(absl::Status)>;
+  virtual ~LogStore() = default;
+  [[nodiscard]] virtual LogEnd end() const = 0;
+  [[nodiscard]] virtual LogStart start() const = 0;
+  [[nodiscard]] virtual HardState hard_state() const = 0;
+  [[nodiscard]] virtual Index commit_index() const = 0;
+  [[nodiscard]] virtual Configurations configurations() const = 0;
+  // Durable as a whole or not at all when `done` gets OK; in the order of the calls.
+  virtual void Write(LogWrite write, Done done) = 0;
+};
+
+}  // namespace varve::raft
+
+#endif  // VARVE_RAFT_LOG_STORE_H_
