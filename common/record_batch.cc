@@ -40,6 +40,11 @@ absl::StatusOr<RecordBatchView> RecordBatchView::Parse(std::string_view bytes) {
 Offset RecordBatchView::base_offset() const {
   return Offset{LoadBig<int64_t>(bytes_.data() + kBaseOffsetAt)};
 }
+Offset RecordBatchView::last_offset() const {
+  // Wraps for a hostile base offset instead of being undefined.
+  return Offset{static_cast<int64_t>(static_cast<uint64_t>(base_offset().value()) +
+                                     static_cast<uint64_t>(int64_t{last_offset_delta()}))};
+}
 int32_t RecordBatchView::leader_epoch() const {
   return LoadBig<int32_t>(bytes_.data() + kLeaderEpochAt);
 }

@@ -53,7 +53,7 @@ class RecordBatchView {
   [[nodiscard]] std::string_view records() const { return bytes_.substr(kBatchHeaderBytes); }
 
   [[nodiscard]] Offset base_offset() const;
-  [[nodiscard]] Offset last_offset() const { return base_offset() + last_offset_delta(); }
+  [[nodiscard]] Offset last_offset() const;
   [[nodiscard]] int32_t leader_epoch() const;
   [[nodiscard]] uint32_t crc() const;
   // Computes the CRC over the bytes and compares.
@@ -117,8 +117,11 @@ struct BatchSummary {
 // through a window of fixed size; records of any size pass through it. Base offset and leader epoch
 // are not looked at. Errors:
 //   CORRUPT_BATCH            length or CRC wrong: damaged on the way
-//   INVALID_BATCH            breaks the format, or uses what `limits` does not accept
-//   INVALID_TIMESTAMP        a record above latest_timestamp or below -1, or log append time
+//   INVALID_BATCH            breaks the format, or a control batch that is not accepted
+//   UNSUPPORTED_FEATURE      a producer id or the transactional attribute that is not accepted
+//   INVALID_TIMESTAMP        a record above latest_timestamp or below -1, a base or maximum that is
+//   not
+//                            that of the records, log append time that is not accepted
 //   UNSUPPORTED_COMPRESSION  codec bits 5 to 7, or a zstd window beyond 8 MiB
 //   BATCH_TOO_LARGE          bytes, records or decompressed bytes beyond the limits
 absl::StatusOr<BatchSummary> ValidateRecordBatch(std::string_view batch, const BatchLimits& limits);
@@ -128,9 +131,11 @@ absl::StatusOr<BatchSummary> ValidateRecordBatch(std::string_view batch, const B
 //   while (const RecordView* record = reader.Next()) Use(*record);
 //   VARVE_RETURN_IF_ERROR(reader.status());
 // Safe on bytes that were never validated; then status() says what broke, with the reasons of
-// ValidateRecordBatch. The batch's bytes must outlive the reader. Uncompressed records are views
-// into the batch; compressed ones are valid until the next call of Next. Holds the largest record
-// and the Decompressor's memory. Neither copyable nor thread-safe.
+// ValidateRecordBatch. Offset deltas need only ascend up to last_offset_delta, so that batches
+// thinned by compaction, down to none, are read as well. The CRC is not computed. The batch's bytes
+// must outlive the reader. Uncompressed records are views into the batch; compressed ones are valid
+// until the next call of Next. Holds the largest record and the Decompressor's memory. Neither
+// copyable nor thread-safe.
 class RecordBatchReader {
  public:
   explicit RecordBatchReader(const RecordBatchView& batch,
@@ -149,16 +154,18 @@ class RecordBatchReader {
   const RecordView* Finish();
   // The next whole record without its length, in pending(); empty and !status_.ok() on an error.
   std::string_view TakeRecord();
+  // More decompressed bytes behind pending(); false at their end and on an error.
   bool Refill();
   [[nodiscard]] std::string_view pending() const { return window_.substr(at_); }
 
   RecordBatchView batch_;
-  std::unique_ptr<Decompressor> decompressor_;  // null for kNone
-  std::string buffer_;                          // decompressed, not yet consumed bytes behind at_
-  std::string_view window_;                     // buffer_, or the batch's records for kNone
-  size_t at_ = 0;
+  std::unique_ptr<Decompressor> decompressor_;  // null for kNone, and once the output has ended
+  std::unique_ptr<char[]> buffer_;              // what window_ views unless the codec is kNone
+  size_t buffer_capacity_ = 0;
+  std::string_view window_;
+  size_t at_ = 0;  // consumed bytes of window_
   int32_t next_record_ = 0;
-  bool input_ended_ = false;
+  int32_t last_delta_ = -1;
   absl::Status status_;
   RecordView record_;
 };
