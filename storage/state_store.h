@@ -56,7 +56,8 @@ class StateStore {
   // Drops the group's fold, if any, and begins an empty one in a new generation, at position 0.
   virtual absl::StatusOr<uint64_t> BeginFold(GroupId group) = 0;
   virtual absl::Status DropFold(GroupId group) = 0;
-  // Applies the changes and the new position in one atomic step. The position must not go back.
+  // Applies the changes and the new position in one atomic step. FailedPrecondition, and nothing changed,
+  // when `generation` is not the current one or the position would go back.
   virtual absl::Status Apply(GroupId group, uint64_t generation, const StateBatch& batch,
                              FoldPosition position) = 0;
   virtual absl::StatusOr<std::optional<std::string>> Get(GroupId group, uint64_t generation,
