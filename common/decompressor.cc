@@ -154,18 +154,37 @@ class Lz4Decompressor final : public BoundedDecompressor {
   bool ended_ = false;
 };
 
+// Making a zstd context costs some 10 us, more than a small batch; each thread keeps one that is
+// idle.
+struct FreeZstd {
+  void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
+};
+using ZstdContext = std::unique_ptr<ZSTD_DCtx, FreeZstd>;
+thread_local ZstdContext idle_zstd;  // NOLINT: not global state, only memory
+
+ZstdContext TakeZstd() {
+  // What RFC 8878 asks every decoder to support. The library allocates what a frame claims as its
+  // window, so the default of 128 MiB would let a few bytes ask for that much.
+  constexpr int kWindowLog = 23;
+  if (idle_zstd != nullptr) return std::move(idle_zstd);
+  ZstdContext out(ZSTD_createDCtx());
+  if (out != nullptr) ZSTD_DCtx_setParameter(out.get(), ZSTD_d_windowLogMax, kWindowLog);
+  return out;
+}
+
+void GiveBackZstd(ZstdContext context) {
+  // One that grew with a large window is not worth its memory.
+  constexpr size_t kMostIdleBytes = size_t{1} << 20;
+  if (context == nullptr || ZSTD_sizeof_DCtx(context.get()) > kMostIdleBytes) return;
+  ZSTD_DCtx_reset(context.get(), ZSTD_reset_session_only);
+  idle_zstd = std::move(context);
+}
+
 class ZstdDecompressor final : public BoundedDecompressor {
  public:
   ZstdDecompressor(std::string_view input, size_t max_output)
-      : BoundedDecompressor(Codec::kZstd, input, max_output), context_(ZSTD_createDCtx()) {
-    // What RFC 8878 asks every decoder to support. The library allocates what a frame claims as its
-    // window, so the default of 128 MiB would let a few bytes ask for that much.
-    constexpr int kWindowLog = 23;
-    if (context_ != nullptr) {
-      ZSTD_DCtx_setParameter(context_, ZSTD_d_windowLogMax, kWindowLog);
-    }
-  }
-  ~ZstdDecompressor() override { ZSTD_freeDCtx(context_); }
+      : BoundedDecompressor(Codec::kZstd, input, max_output), context_(TakeZstd()) {}
+  ~ZstdDecompressor() override { GiveBackZstd(std::move(context_)); }
 
  private:
   absl::StatusOr<size_t> Produce(char* out, size_t capacity) override {
@@ -173,7 +192,7 @@ class ZstdDecompressor final : public BoundedDecompressor {
     while (!ended_) {
       ZSTD_inBuffer from{input().data(), input().size(), 0};
       ZSTD_outBuffer to{out, capacity, 0};
-      const size_t hint = ZSTD_decompressStream(context_, &to, &from);
+      const size_t hint = ZSTD_decompressStream(context_.get(), &to, &from);
       if (ZSTD_isError(hint) != 0) return Explain(hint);
       Consume(from.pos);
       ended_ = hint == 0;
@@ -192,7 +211,7 @@ class ZstdDecompressor final : public BoundedDecompressor {
     return Damage(ZSTD_getErrorName(code));
   }
 
-  ZSTD_DCtx* context_;
+  ZstdContext context_;
   bool ended_ = false;
 };
 
