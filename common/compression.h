@@ -36,9 +36,9 @@ absl::StatusOr<std::string> Compress(Codec codec, std::string_view input,
                                      int level = kDefaultCompressionLevel);
 
 // Decompresses one input from its begin to its end. Owned by one thread; `input` must outlive it.
-// Memory it holds: gzip 40 KiB, lz4 at most two blocks of 4 MiB, zstd a window of at most 8 MiB,
-// snappy one block, which may be the whole output (at most 22 times the input, and at most the
-// bound).
+// Memory it holds: gzip 40 KiB, lz4 at most two blocks of 4 MiB, zstd a window of at most 8 MiB (a
+// thread that used zstd keeps up to 1 MiB of it), snappy one block, which may be the whole output
+// (at most 22 times the input, and at most the bound).
 class Decompressor {
  public:
   virtual ~Decompressor() = default;
