@@ -1,5 +1,5 @@
-// BrokerService: everything a client may ask of a broker, in process. gRPC, and later Kafka and AMQP, are
-// thin adapters over it; the simulator calls it directly.
+// BrokerService: everything a client may ask of a broker, in process. gRPC, and later Kafka and
+// AMQP, are thin adapters over it; the simulator calls it directly.
 #ifndef VARVE_SERVER_SERVICE_BROKER_SERVICE_H_
 #define VARVE_SERVER_SERVICE_BROKER_SERVICE_H_
 
@@ -22,8 +22,9 @@ struct SessionCredit {
   int64_t records = 0;
 };
 
-// What a produce session tells its door. Calls come one at a time, from any thread, and never from within
-// a call of one of the session's methods. None comes after Close returned.
+// What a produce session tells its door. Calls come one at a time, from any thread, and never from
+// within a call of one of the session's methods. None comes after Close returned. A door must not
+// call its session from within an event (it would wait for itself).
 class ProduceEvents {
  public:
   struct Opened {
@@ -40,16 +41,17 @@ class ProduceEvents {
   virtual void OnMoved(const std::string& why) = 0;
 };
 
-// A stream of appends from one client. Batches are appended in the order of the calls, per partition.
-// Thread-compatible: one door drives it. Append may be called while credit is positive (OnCredit adds,
-// each batch takes its bytes and one record; the initial credit comes before the first OnOpened); a door whose client
-// overdraws gets OVERLOADED for that batch.
+// A stream of appends from one client. Batches are appended in the order of the calls, per
+// partition. Thread-compatible: one door drives it. Append may be called while credit is positive
+// (OnCredit adds, each batch takes its bytes and one record; the initial credit comes before the
+// first OnOpened); a door whose client overdraws gets OVERLOADED for that batch.
 class ProduceSession {
  public:
   virtual ~ProduceSession() = default;  // as Close
   virtual void Open(uint32_t handle, std::string topic, Acks acks,
                     std::vector<std::string> required_features) = 0;
-  virtual void Append(uint64_t request_id, uint32_t handle, PartitionId partition, FrameBuffer batch) = 0;
+  virtual void Append(uint64_t request_id, uint32_t handle, PartitionId partition,
+                      FrameBuffer batch) = 0;
   // The client went away: what was proposed may still be committed; memory it held is freed.
   virtual void Close() = 0;
 };
@@ -72,9 +74,11 @@ class SubscribeEvents {
   virtual ~SubscribeEvents() = default;
   virtual void OnOpened(uint32_t handle, uint64_t generation, const Opened& opened) = 0;
   virtual void OnData(uint32_t handle, uint64_t generation, Data data) = 0;
-  virtual void OnProgress(uint32_t handle, uint64_t generation, Offset next_offset, const LogBounds& bounds) = 0;
+  virtual void OnProgress(uint32_t handle, uint64_t generation, Offset next_offset,
+                          const LogBounds& bounds) = 0;
   // This handle is gone; OK when it was removed.
-  virtual void OnEnd(uint32_t handle, uint64_t generation, Offset next_offset, absl::Status why) = 0;
+  virtual void OnEnd(uint32_t handle, uint64_t generation, Offset next_offset,
+                     absl::Status why) = 0;
 };
 
 struct SubscribePartition {
@@ -84,8 +88,8 @@ struct SubscribePartition {
   Position from;
 };
 
-// Records pushed to one client. Data flows while both credits are positive; they may go negative by one
-// message. Thread-compatible.
+// Records pushed to one client. Data flows while both credits are positive; they may go negative by
+// one message. Thread-compatible.
 class SubscribeSession {
  public:
   virtual ~SubscribeSession() = default;  // as Close
@@ -101,18 +105,22 @@ struct SubscribeOptions {
   std::vector<std::string> required_features;
 };
 
-// Thread-safe. Every call passes the gate first: authorised, admitted within limits, deadline looked at.
-// Each reply is called exactly once, from any thread, never from within the call, and by the
-// deadline of its context: then with DEADLINE_EXCEEDED. Batches are validated in full on the calling thread.
+// Thread-safe. Every call passes the gate first: authorised, admitted within limits, deadline
+// looked at. Each reply is called exactly once, from any thread, never from within the call, and by
+// the deadline of its context: then with DEADLINE_EXCEEDED. Batches are validated in full on the
+// calling thread.
 class BrokerService {
  public:
   virtual ~BrokerService() = default;
-  virtual void Produce(RequestContext context, ProduceRequest request, Reply<ProduceReply> reply) = 0;
+  virtual void Produce(RequestContext context, ProduceRequest request,
+                       Reply<ProduceReply> reply) = 0;
   virtual void Fetch(RequestContext context, FetchRequest request, Reply<FetchReply> reply) = 0;
   virtual void ListOffsets(RequestContext context, ListOffsetsRequest request,
                            Reply<ListOffsetsReply> reply) = 0;
-  virtual void CreateTopic(RequestContext context, CreateTopicRequest request, Reply<TopicInfo> reply) = 0;
-  virtual void GetTopic(RequestContext context, GetTopicRequest request, Reply<TopicInfo> reply) = 0;
+  virtual void CreateTopic(RequestContext context, CreateTopicRequest request,
+                           Reply<TopicInfo> reply) = 0;
+  virtual void GetTopic(RequestContext context, GetTopicRequest request,
+                        Reply<TopicInfo> reply) = 0;
   virtual void ListTopics(RequestContext context, ListTopicsRequest request,
                           Reply<ListTopicsReply> reply) = 0;
   virtual void DeleteTopic(RequestContext context, DeleteTopicRequest request,
@@ -125,9 +133,8 @@ class BrokerService {
   // `events` must live until Close returned.
   virtual absl::StatusOr<std::unique_ptr<ProduceSession>> OpenProduce(RequestContext context,
                                                                       ProduceEvents& events) = 0;
-  virtual absl::StatusOr<std::unique_ptr<SubscribeSession>> OpenSubscribe(RequestContext context,
-                                                                          SubscribeOptions options,
-                                                                          SubscribeEvents& events) = 0;
+  virtual absl::StatusOr<std::unique_ptr<SubscribeSession>> OpenSubscribe(
+      RequestContext context, SubscribeOptions options, SubscribeEvents& events) = 0;
 };
 
 }  // namespace varve::server

@@ -1,5 +1,6 @@
-// Requests and replies of the in-process service: plain structs, so that the simulator needs neither gRPC
-// nor protobuf at the gate. The fields mean what proto/varve/v1 says of their namesakes.
+// Requests and replies of the in-process service: plain structs, so that the simulator needs
+// neither gRPC nor protobuf at the gate. The fields mean what proto/varve/v1 says of their
+// namesakes.
 #ifndef VARVE_SERVER_SERVICE_MESSAGES_H_
 #define VARVE_SERVER_SERVICE_MESSAGES_H_
 
@@ -41,10 +42,10 @@ struct ProduceRequest {
 };
 struct ProduceResult {
   absl::Status status;  // OK: durable, and the rest is set
-  PartitionId partition;
-  Offset base_offset;
-  WallTime append_time;
-  Term leader_epoch;
+  PartitionId partition{};
+  Offset base_offset{};
+  WallTime append_time{};
+  Term leader_epoch{};
 };
 struct ProduceReply {
   std::vector<ProduceResult> results;
@@ -83,7 +84,8 @@ struct FetchResult {
   absl::Status status;
   std::string topic;
   PartitionId partition;
-  // Data entries, whole; their payloads are the batches. The first may begin before the offset asked for.
+  // Data entries, whole; their payloads are the batches. The first may begin before the offset
+  // asked for.
   std::vector<Entry> entries;
   std::vector<PlainRecord> records;  // instead, when plain records were asked for
   Offset next_offset;

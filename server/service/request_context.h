@@ -23,11 +23,11 @@ class Cancellation {
 
 struct RequestContext {
   std::string principal = "anonymous";
-  std::string listener;               // "grpc", "sim", later "kafka", "amqp"
-  std::string client_id;              // at most limits::kMaxClientIdBytes
+  std::string listener;   // "grpc", "sim", later "kafka", "amqp"
+  std::string client_id;  // at most limits::kMaxClientIdBytes
   std::string name_space = "default";
-  MonoTime deadline;                  // absolute; the door always sets one
-  std::string trace;                  // W3C traceparent, or empty
+  MonoTime deadline;                           // absolute; the door always sets one
+  std::string trace;                           // W3C traceparent, or empty
   std::shared_ptr<Cancellation> cancellation;  // never null
 };
 

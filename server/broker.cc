@@ -1,0 +1,91 @@
+#include "server/broker.h"
+
+#include <utility>
+
+#include "common/check.h"
+#include "common/error.h"
+#include "common/limits.h"
+#include "server/service/local_service.h"
+
+namespace varve::server {
+
+Broker::Broker(const Clock& clock, Random& random, std::unique_ptr<storage::StateStore> store,
+               BrokerOptions options, BrokerExecutors executors)
+    : clock_(clock),
+      random_(random),
+      options_(std::move(options)),
+      executors_(std::move(executors)),
+      store_(std::move(store)),
+      gate_(clock) {}
+
+Broker::~Broker() = default;
+
+absl::StatusOr<std::unique_ptr<Broker>> Broker::Open(FileSystem& files, const Clock& clock,
+                                                     Random& random,
+                                                     std::unique_ptr<storage::StateStore> store,
+                                                     BrokerOptions options,
+                                                     BrokerExecutors executors) {
+  VARVE_CHECK(!executors.shards.empty() && executors.background != nullptr);
+  std::unique_ptr<Broker> broker(
+      new Broker(clock, random, std::move(store), std::move(options), std::move(executors)));
+  VARVE_ASSIGN_OR_RETURN(broker->directory_, storage::DataDirectory::Open(
+                                                 files, clock, random, broker->options_.directory,
+                                                 broker->executors_.storage));
+  broker->host_ =
+      std::make_unique<PartitionHost>(*broker->directory_, broker->executors_.shards, clock);
+  broker->service_ = std::make_unique<LocalService>(LocalServiceParts{
+      .clock = clock,
+      .gate = broker->gate_,
+      .metrics = broker->metrics_,
+      .catalogue = broker->catalogue_,
+      .host = *broker->host_,
+      .controller = [raw = broker.get()] { return raw->controller_.get(); },
+      .cluster = broker->directory_->identity().cluster,
+      .self = broker->directory_->identity().node,
+      .advertised_address = broker->options_.advertised_address,
+  });
+  return broker;
+}
+
+void Broker::Start(absl::AnyInvocable<void(absl::Status)> ready) {
+  const ReplicaId self{directory_->identity().node, ReplicaEpoch(1)};
+  Placement metadata;
+  metadata.options = {kMetadataGroup, self, limits::kDefaultSegmentBytes};
+  metadata.bootstrap.configuration.voters = {self};
+  metadata.bootstrap.append_time = clock_.Wall();
+  host_->Place(std::move(metadata), [this, ready = std::move(ready)](absl::Status status) mutable {
+    if (!status.ok()) return ready(AddContext(status, "opening the metadata partition"));
+    StartController(std::move(ready));
+  });
+}
+
+// On the metadata partition's shard.
+void Broker::StartController(absl::AnyInvocable<void(absl::Status)> ready) {
+  Partition* metadata = host_->Find(kMetadataGroup);
+  VARVE_CHECK(metadata != nullptr);
+  const storage::DirectoryIdentity identity = directory_->identity();
+  controller_ = std::make_unique<Controller>(
+      ControllerOptions{{identity.node, ReplicaEpoch(1)}, identity.cluster}, *host_, *metadata,
+      *store_, catalogue_, random_, clock_, *executors_.background);
+  controller_->Start([this, ready = std::move(ready)](absl::Status status) mutable {
+    if (status.ok()) {
+      gate_.Open();
+      ready_.store(true, std::memory_order_release);
+    }
+    ready(std::move(status));
+  });
+}
+
+void Broker::Stop(absl::AnyInvocable<void(absl::Status)> done) {
+  ready_.store(false, std::memory_order_release);
+  gate_.Close();
+  host_->ShardOf(kMetadataGroup).Post([this, done = std::move(done)]() mutable {
+    if (controller_) controller_->Stop();
+    host_->StopAll([this, done = std::move(done)]() mutable {
+      directory_->Close(
+          [done = std::move(done)](absl::Status status) mutable { done(std::move(status)); });
+    });
+  });
+}
+
+}  // namespace varve::server

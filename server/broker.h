@@ -1,0 +1,87 @@
+// Broker: one node at work, without any front door: storage, partitions, controller, service.
+#ifndef VARVE_SERVER_BROKER_H_
+#define VARVE_SERVER_BROKER_H_
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "server/metadata/controller.h"
+#include "server/metrics/broker_metrics.h"
+#include "server/partition/partition_host.h"
+#include "server/service/broker_service.h"
+#include "server/service/gate.h"
+#include "storage/data_directory.h"
+#include "storage/state_store.h"
+
+namespace varve::server {
+
+// Where the broker runs. In the simulator all of them are turns of one thread.
+struct BrokerExecutors {
+  std::vector<Executor*> shards;  // at least one
+  storage::StorageExecutors storage;
+  Executor* background = nullptr;  // blocking chores: flushing the fold
+};
+
+struct BrokerOptions {
+  storage::DataDirectoryOptions directory;
+  std::string advertised_address;  // of the gRPC door; empty: the one the caller dialled
+};
+
+// The composition root: owns everything below the doors, in the order in which it is built, and
+// takes it down in reverse. Open and the destructor block; Start and Stop answer through callbacks.
+class Broker {
+ public:
+  // `store` may be empty or stale: it is a cache. All references must outlive the broker.
+  static absl::StatusOr<std::unique_ptr<Broker>> Open(FileSystem& files, const Clock& clock,
+                                                      Random& random,
+                                                      std::unique_ptr<storage::StateStore> store,
+                                                      BrokerOptions options,
+                                                      BrokerExecutors executors);
+  ~Broker();
+
+  // Opens the metadata partition, catches up, opens every replica; `ready` runs on a shard.
+  void Start(absl::AnyInvocable<void(absl::Status)> ready);
+  // Refuses new requests, answers those under way, makes everything durable and seals the journal.
+  // `done` runs on one of the executors; then the broker may be destroyed. Without Stop,
+  // destruction is a crash: nothing acknowledged is lost.
+  void Stop(absl::AnyInvocable<void(absl::Status)> done);
+
+  [[nodiscard]] BrokerService& service() { return *service_; }
+  [[nodiscard]] BrokerMetrics& metrics() { return metrics_; }
+  [[nodiscard]] Gate& gate() { return gate_; }
+  [[nodiscard]] storage::DataDirectory& directory() { return *directory_; }
+  [[nodiscard]] storage::StateStore& state_store() { return *store_; }
+  [[nodiscard]] const Catalogue& catalogue() const { return catalogue_; }
+  [[nodiscard]] PartitionHost& partitions() { return *host_; }
+  // Whether Start has succeeded and Stop was not called.
+  [[nodiscard]] bool ready() const { return ready_.load(std::memory_order_acquire); }
+  // OK, or why this broker cannot do its work.
+  [[nodiscard]] absl::Status health() const { return directory_->health(); }
+
+ private:
+  Broker(const Clock& clock, Random& random, std::unique_ptr<storage::StateStore> store,
+         BrokerOptions options, BrokerExecutors executors);
+  void StartController(absl::AnyInvocable<void(absl::Status)> ready);
+
+  const Clock& clock_;
+  Random& random_;
+  const BrokerOptions options_;
+  const BrokerExecutors executors_;
+  BrokerMetrics metrics_;
+  Catalogue catalogue_;
+  std::unique_ptr<storage::StateStore> store_;
+  std::unique_ptr<storage::DataDirectory> directory_;
+  std::unique_ptr<PartitionHost> host_;
+  std::unique_ptr<Controller> controller_;  // touched on the metadata partition's shard only
+  Gate gate_;
+  std::unique_ptr<BrokerService> service_;
+  std::atomic<bool> ready_{false};
+};
+
+}  // namespace varve::server
+
+#endif  // VARVE_SERVER_BROKER_H_

@@ -1,0 +1,106 @@
+#include "server/metadata/catalogue.h"
+
+#include <algorithm>
+#include <mutex>
+
+#include "common/error.h"
+#include "common/limits.h"
+
+namespace varve::server {
+namespace {
+
+std::string FoldedName(std::string_view name) {
+  std::string out(name);
+  std::replace(out.begin(), out.end(), '.', '_');
+  return out;
+}
+
+}  // namespace
+
+TopicRef Catalogue::Find(std::string_view name) const {
+  std::shared_lock lock(mutex_);
+  const auto at = by_name_.find(name);
+  return at == by_name_.end() ? nullptr : at->second;
+}
+
+TopicRef Catalogue::FindById(TopicId id) const {
+  std::shared_lock lock(mutex_);
+  const auto at = by_id_.find(id);
+  return at == by_id_.end() ? nullptr : at->second;
+}
+
+TopicRef Catalogue::FindColliding(std::string_view name) const {
+  std::shared_lock lock(mutex_);
+  const auto at = by_folded_name_.find(FoldedName(name));
+  return at == by_folded_name_.end() ? nullptr : at->second;
+}
+
+std::vector<TopicRef> Catalogue::List(std::string_view after, size_t limit) const {
+  std::shared_lock lock(mutex_);
+  std::vector<TopicRef> out;
+  for (auto at = by_name_.upper_bound(after); at != by_name_.end() && out.size() < limit; ++at)
+    out.push_back(at->second);
+  return out;
+}
+
+size_t Catalogue::size() const {
+  std::shared_lock lock(mutex_);
+  return by_name_.size();
+}
+
+uint64_t Catalogue::partition_count() const {
+  std::shared_lock lock(mutex_);
+  return partitions_;
+}
+
+void Catalogue::Put(TopicRef topic) {
+  std::unique_lock lock(mutex_);
+  RemoveLocked(topic->id);
+  partitions_ += topic->partitions.size();
+  by_name_[topic->name] = topic;
+  by_folded_name_[FoldedName(topic->name)] = topic;
+  by_id_[topic->id] = std::move(topic);
+}
+
+void Catalogue::Remove(TopicId id) {
+  std::unique_lock lock(mutex_);
+  RemoveLocked(id);
+}
+
+void Catalogue::RemoveLocked(TopicId id) {
+  const auto at = by_id_.find(id);
+  if (at == by_id_.end()) return;
+  partitions_ -= at->second->partitions.size();
+  by_name_.erase(at->second->name);
+  by_folded_name_.erase(FoldedName(at->second->name));
+  by_id_.erase(at);
+}
+
+void Catalogue::Clear() {
+  std::unique_lock lock(mutex_);
+  by_name_.clear();
+  by_folded_name_.clear();
+  by_id_.clear();
+  partitions_ = 0;
+}
+
+absl::Status CheckTopicName(std::string_view name) {
+  const auto legal = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+  };
+  if (name.empty()) return MakeError(Reason::INVALID_TOPIC_NAME, "the topic name is empty");
+  if (name.size() > limits::kMaxTopicNameBytes)
+    return MakeError(Reason::INVALID_TOPIC_NAME, "the topic name has ", name.size(),
+                     " characters, more than ", limits::kMaxTopicNameBytes);
+  if (name == "." || name == "..")
+    return MakeError(Reason::INVALID_TOPIC_NAME, "\"", name, "\" is not a topic name");
+  const auto bad = std::find_if_not(name.begin(), name.end(), legal);
+  if (bad != name.end())
+    return MakeError(Reason::INVALID_TOPIC_NAME, "the topic name has an illegal character (byte ",
+                     static_cast<int>(static_cast<unsigned char>(*bad)), ") at position ",
+                     bad - name.begin());
+  return absl::OkStatus();
+}
+
+}  // namespace varve::server

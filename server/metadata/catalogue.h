@@ -1,0 +1,70 @@
+// Catalogue: which topics exist, as of the newest applied metadata entry, for every thread to look
+// up.
+#ifndef VARVE_SERVER_METADATA_CATALOGUE_H_
+#define VARVE_SERVER_METADATA_CATALOGUE_H_
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <shared_mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "common/types.h"
+#include "server/service/messages.h"
+
+namespace varve::server {
+
+// Where one partition lives. Immutable.
+struct PartitionPlacement {
+  GroupId group;
+  std::vector<ReplicaId> replicas;
+  WallTime created;  // append time of the log's bootstrap entry
+};
+
+// One topic. Immutable; a change replaces the whole object, so a holder keeps a consistent picture.
+struct TopicEntry {
+  std::string name;
+  TopicId id;
+  uint32_t replication_factor = 1;
+  TopicConfig config;
+  WallTime created;
+  std::vector<PartitionPlacement> partitions;  // by number
+};
+using TopicRef = std::shared_ptr<const TopicEntry>;
+
+// Thread-safe; reads take a shared lock for a map look-up. Only the fold of the metadata partition
+// writes.
+class Catalogue {
+ public:
+  [[nodiscard]] TopicRef Find(std::string_view name) const;
+  [[nodiscard]] TopicRef FindById(TopicId id) const;
+  // At most `limit` topics with a name above `after`, in order of name.
+  [[nodiscard]] std::vector<TopicRef> List(std::string_view after, size_t limit) const;
+  [[nodiscard]] size_t size() const;
+  // Names that differ only in '.' and '_' collide in metric names and are refused at creation.
+  [[nodiscard]] TopicRef FindColliding(std::string_view name) const;
+  [[nodiscard]] uint64_t partition_count() const;
+
+  void Put(TopicRef topic);
+  void Remove(TopicId id);
+  void Clear();
+
+ private:
+  void RemoveLocked(TopicId id);
+
+  mutable std::shared_mutex mutex_;
+  std::map<std::string, TopicRef, std::less<>> by_name_;
+  std::map<TopicId, TopicRef> by_id_;
+  std::map<std::string, TopicRef, std::less<>> by_folded_name_;
+  uint64_t partitions_ = 0;
+};
+
+// 1 to 249 characters a-z A-Z 0-9 . _ - and neither "." nor "..": the rule of Kafka's topic names.
+absl::Status CheckTopicName(std::string_view name);
+
+}  // namespace varve::server
+
+#endif  // VARVE_SERVER_METADATA_CATALOGUE_H_

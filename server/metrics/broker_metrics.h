@@ -1,0 +1,100 @@
+// BrokerMetrics: what the broker counts about itself, cheap enough for the hot path, read at
+// scrape.
+//
+// Names, labels and help texts of the exported series live in server/http/metrics_page.cc.
+#ifndef VARVE_SERVER_METRICS_BROKER_METRICS_H_
+#define VARVE_SERVER_METRICS_BROKER_METRICS_H_
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/error.h"
+#include "server/service/gate.h"
+
+namespace varve::server {
+
+// Thread-safe; relaxed: a scrape sees every increment sooner or later, and none twice.
+class Counter {
+ public:
+  void Add(uint64_t n) { value_.fetch_add(n, std::memory_order_relaxed); }
+  [[nodiscard]] uint64_t value() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<uint64_t> value_{0};
+};
+
+// Latency in fixed buckets, doubling from 100 µs to 13 s: the same everywhere, so that quantiles
+// add up.
+class LatencyHistogram {
+ public:
+  static constexpr size_t kBuckets = 18;
+  // Upper bound of bucket `i` in nanoseconds; the last bucket of Snapshot has none.
+  static constexpr Nanos UpperBound(size_t i) { return (100 * kMicrosecond) << i; }
+  void Observe(Nanos nanos) {
+    size_t bucket = 0;
+    while (bucket < kBuckets && nanos > UpperBound(bucket)) ++bucket;
+    counts_[bucket].fetch_add(1, std::memory_order_relaxed);
+    sum_.fetch_add(static_cast<uint64_t>(nanos < 0 ? 0 : nanos), std::memory_order_relaxed);
+  }
+  struct Snapshot {
+    std::array<uint64_t, kBuckets + 1> counts{};
+    uint64_t sum_nanos = 0;
+  };
+  [[nodiscard]] Snapshot Read() const {
+    Snapshot out;
+    for (size_t i = 0; i < counts_.size(); ++i)
+      out.counts[i] = counts_[i].load(std::memory_order_relaxed);
+    out.sum_nanos = sum_.load(std::memory_order_relaxed);
+    return out;
+  }
+
+ private:
+  std::array<std::atomic<uint64_t>, kBuckets + 1> counts_{};
+  std::atomic<uint64_t> sum_{0};
+};
+
+// Counts of one topic. Records in are those acknowledged.
+struct TopicMetrics {
+  Counter records_in, bytes_in, batches_in, records_out, bytes_out;
+};
+
+class BrokerMetrics {
+ public:
+  static constexpr size_t kRpcs = 11;
+  struct RpcMetrics {
+    Counter requests;
+    LatencyHistogram latency;
+  };
+  [[nodiscard]] RpcMetrics& rpc(Rpc which) { return rpcs_[static_cast<size_t>(which)]; }
+  // From the arrival of a batch to its acknowledgement.
+  LatencyHistogram produce_latency;
+  Counter batches_refused;
+  std::atomic<int64_t> produce_sessions{0}, subscribe_sessions{0};
+
+  void CountError(Rpc which, Reason reason);
+  // (rpc, reason) with their counts, in order.
+  [[nodiscard]] std::vector<std::pair<std::pair<Rpc, Reason>, uint64_t>> Errors() const;
+
+  // The cells of a topic, made on first use and kept while anybody holds them or the topic exists.
+  std::shared_ptr<TopicMetrics> Topic(const std::string& name);
+  [[nodiscard]] std::vector<std::pair<std::string, std::shared_ptr<TopicMetrics>>> Topics() const;
+  void ForgetTopic(const std::string& name);
+
+ private:
+  std::array<RpcMetrics, kRpcs> rpcs_;
+  mutable std::mutex mutex_;  // guards the maps, not the cells
+  std::map<std::pair<Rpc, Reason>, uint64_t> errors_;
+  std::map<std::string, std::shared_ptr<TopicMetrics>> topics_;
+};
+static_assert(static_cast<size_t>(Rpc::kGetCluster) + 1 == BrokerMetrics::kRpcs);
+
+}  // namespace varve::server
+
+#endif  // VARVE_SERVER_METRICS_BROKER_METRICS_H_

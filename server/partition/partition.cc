@@ -1,0 +1,270 @@
+#include "server/partition/partition.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/check.h"
+#include "common/error.h"
+#include "common/limits.h"
+
+namespace varve::server {
+
+Partition::Partition(PartitionOptions options, std::unique_ptr<storage::PartitionLog> log,
+                     storage::DataDirectory& directory, Executor& shard, const Clock& clock)
+    : options_(options),
+      directory_(directory),
+      shard_(shard),
+      clock_(clock),
+      log_(std::move(log)),
+      log_store_(*log_),
+      self_(std::make_shared<Partition*>(this)) {
+  raft_ = std::make_unique<raft::Group>(
+      raft::CoreOptions{options_.group, options_.self, limits::kMaxUncommittedBytes}, log_store_,
+      shard_, clock_, static_cast<raft::GroupListener&>(*this));
+}
+
+Partition::~Partition() {
+  Stop();
+  *self_ = nullptr;
+}
+
+void Partition::Start() { raft_->Start(); }
+
+void Partition::Stop() {
+  if (stopped_) return;
+  stopped_ = true;
+  raft_->Stop();
+  const absl::Status unknown = MakeError(
+      Reason::OUTCOME_UNKNOWN, "the broker stopped before the batch was known to be committed");
+  for (auto& [id, done] : std::exchange(appends_, {})) Reply(std::move(done), unknown);
+  const absl::Status stopping = MakeError(Reason::SHUTTING_DOWN, "the broker is stopping");
+  for (PendingAppend& append : std::exchange(waiting_for_room_, {}))
+    Reply(std::move(append.done), stopping);
+  WakeAllReaders();
+  for (Task& wake : std::exchange(serving_waiters_, {})) shard_.Post(std::move(wake));
+}
+
+// --- Appends
+// --------------------------------------------------------------------------------------
+
+void Partition::Append(FrameBuffer batch, uint32_t records, AppendDone done) {
+  VARVE_CHECK(shard_.InExecutor());
+  if (stopped_)
+    return Reply(std::move(done), MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
+  waiting_for_room_.push_back({std::move(batch), records, std::move(done)});
+  AdmitWaiting();
+}
+
+// Proposes what waits, in order, as far as the dirty budget has room.
+void Partition::AdmitWaiting() {
+  while (!waiting_for_room_.empty()) {
+    if (!ReserveDirty(kEntryHeaderBytes + waiting_for_room_.front().batch.payload_bytes())) return;
+    PendingAppend append = std::move(waiting_for_room_.front());
+    waiting_for_room_.pop_front();
+    ProposeBatch(std::move(append));
+  }
+}
+
+bool Partition::ReserveDirty(size_t bytes) {
+  if (room_requested_) return false;
+  const bool granted = directory_.TryReserveDirty(bytes, [&shard = shard_, self = self_] {
+    // Runs on any thread; the partition is only touched on its shard, which outlives it.
+    shard.Post([self] {
+      if (*self == nullptr) return;
+      (*self)->room_requested_ = false;
+      (*self)->AdmitWaiting();
+    });
+  });
+  room_requested_ = !granted;
+  return granted;
+}
+
+void Partition::ProposeBatch(PendingAppend append) {
+  const uint64_t frame_bytes = kEntryHeaderBytes + append.batch.payload_bytes();
+  BeginSegmentIfFull(frame_bytes);
+  bytes_in_segment_ += frame_bytes;
+  const raft::ProposalId id =
+      raft_->Propose(std::move(append.batch), EntryKind::kData, append.records, std::nullopt);
+  appends_.emplace(id, std::move(append.done));
+}
+
+// The leader alone decides where segments begin, so that they are equal on every replica.
+void Partition::BeginSegmentIfFull(uint64_t next_frame_bytes) {
+  if (!serving() || bytes_in_segment_ + next_frame_bytes <= options_.segment_bytes) return;
+  const Configurations& configurations = log_->configurations();
+  const ConfigurationAt& current =
+      configurations.uncommitted ? *configurations.uncommitted : configurations.committed;
+  const std::string body =
+      EncodeMeta(SegmentStart{current.index, current.configuration, log_->epochs(), StateDigest{}});
+  raft_->Propose(FrameBuffer::Copy(body), EntryKind::kMeta, 0, std::nullopt);
+  bytes_in_segment_ = kEntryHeaderBytes + body.size();
+}
+
+void Partition::OnProposal(raft::ProposalResult result) {
+  const auto at = appends_.find(result.id);
+  if (at == appends_.end()) return;  // a segment start
+  if (std::holds_alternative<raft::ProposalAccepted>(result.result)) return;
+  AppendDone done = std::move(at->second);
+  appends_.erase(at);
+  if (const auto* committed = std::get_if<raft::ProposalCommitted>(&result.result)) {
+    return Reply(std::move(done),
+                 AppendOutcome{committed->base_offset, committed->append_time, leader_epoch()});
+  }
+  if (const auto* refused = std::get_if<raft::ProposalRefused>(&result.result)) {
+    return Reply(std::move(done),
+                 MakeError(refused->reason, "partition group ", options_.group,
+                           " refused the batch: ", InfoOf(refused->reason).advice));
+  }
+  if (std::holds_alternative<raft::ProposalLost>(result.result))
+    return Reply(std::move(done), MakeError(Reason::PROPOSAL_LOST, "another leader took over"));
+  const absl::Status health = directory_.health();
+  Reply(std::move(done),
+        MakeError(Reason::OUTCOME_UNKNOWN, "the batch may or may not be in the log: ",
+                  health.ok() ? "the replica stopped leading" : MessageOf(health)));
+}
+
+void Partition::Reply(AppendDone done, absl::StatusOr<AppendOutcome> outcome) {
+  shard_.Post([done = std::move(done), outcome = std::move(outcome)]() mutable {
+    done(std::move(outcome));
+  });
+}
+
+// --- Raft
+// -----------------------------------------------------------------------------------------
+
+void Partition::OnCommitted(Index index, Offset high_watermark) {
+  WakeReaders();
+  if (commit_listener_) commit_listener_(index);
+}
+
+void Partition::OnRoleChange(const raft::RoleChange& change) {
+  if (change.role == raft::Role::kLeader) bytes_in_segment_ = log_->active_segment_bytes();
+  if (change.role != raft::Role::kLeader) WakeAllReaders();
+}
+
+void Partition::OnLeadershipConfirmed() {
+  WakeAllReaders();
+  for (Task& wake : std::exchange(serving_waiters_, {})) shard_.Post(std::move(wake));
+}
+
+bool Partition::serving() const { return !stopped_ && raft_->core().leadership_confirmed(); }
+LogBounds Partition::bounds() const {
+  const Offset high_watermark = raft_->core().high_watermark();
+  return {log_->start().offset, high_watermark, high_watermark};
+}
+Term Partition::leader_epoch() const { return raft_->core().term(); }
+NodeId Partition::leader() const { return raft_->core().leader().node; }
+Index Partition::commit_index() const { return raft_->core().commit_index(); }
+Index Partition::foldable_index() const { return std::min(commit_index(), log_->durable_index()); }
+
+// --- Reads
+// ----------------------------------------------------------------------------------------
+
+absl::Status Partition::CheckReadable(Offset from) const {
+  if (stopped_) return MakeError(Reason::SHUTTING_DOWN, "the broker is stopping");
+  const LogBounds now = bounds();
+  if (from < now.log_start)
+    return MakeError(Reason::OFFSET_OUT_OF_RANGE, "offset ", from, " is below the log start ",
+                     now.log_start);
+  if (!serving())
+    return MakeError(Reason::OFFSET_NOT_AVAILABLE,
+                     "the partition has no leader yet that has committed in its term");
+  if (from > now.high_watermark)
+    return MakeError(Reason::OFFSET_OUT_OF_RANGE, "offset ", from, " is beyond the high watermark ",
+                     now.high_watermark);
+  return absl::OkStatus();
+}
+
+void Partition::Read(Offset from, size_t max_bytes, ReadDone done) {
+  VARVE_CHECK(shard_.InExecutor());
+  if (absl::Status status = CheckReadable(from); !status.ok()) {
+    return shard_.Post(
+        [done = std::move(done), status = std::move(status)]() mutable { done(status); });
+  }
+  if (from == bounds().high_watermark) {
+    return shard_.Post([done = std::move(done), out = MakeReadOutcome(from, {})]() mutable {
+      done(std::move(out));
+    });
+  }
+  log_->ReadOffset(from, commit_index(), max_bytes,
+                   [this, self = self_, from,
+                    done = std::move(done)](absl::StatusOr<storage::ReadResult> result) mutable {
+                     if (*self == nullptr)
+                       return done(MakeError(Reason::SHUTTING_DOWN, "the partition is gone"));
+                     if (!result.ok()) return done(result.status());
+                     done(MakeReadOutcome(from, std::move(result->entries)));
+                   });
+}
+
+ReadOutcome Partition::MakeReadOutcome(Offset from, std::vector<Entry> entries) const {
+  ReadOutcome out;
+  out.next_offset = from;
+  for (Entry& entry : entries) {
+    // Zero-width entries take no offsets: what follows them is at the same next offset.
+    if (entry.header.kind != EntryKind::kData || entry.header.next_offset() <= from) continue;
+    out.next_offset = entry.header.next_offset();
+    out.entries.push_back(std::move(entry));
+  }
+  out.bounds = bounds();
+  out.leader_epoch = leader_epoch();
+  return out;
+}
+
+void Partition::FindAppendTime(WallTime time, TimeDone done) {
+  if (absl::Status status = CheckReadable(bounds().log_start); !status.ok()) {
+    return shard_.Post(
+        [done = std::move(done), status = std::move(status)]() mutable { done(status); });
+  }
+  log_->FindAppendTime(time, commit_index(), std::move(done));
+}
+
+void Partition::ReadCommitted(Index from, size_t max_bytes, storage::PartitionLog::ReadDone done) {
+  log_->Read(from, foldable_index(), max_bytes, std::move(done));
+}
+
+// --- Waiting
+// --------------------------------------------------------------------------------------
+
+Partition::WaiterId Partition::AwaitAbove(Offset offset, Task wake) {
+  const WaiterId id = next_waiter_++;
+  if (stopped_ || (serving() && bounds().high_watermark > offset)) {
+    shard_.Post(std::move(wake));
+    return id;
+  }
+  readers_.emplace(std::pair(offset, id), std::move(wake));
+  reader_offsets_.emplace(id, offset);
+  return id;
+}
+
+void Partition::CancelWait(WaiterId waiter) {
+  const auto at = reader_offsets_.find(waiter);
+  if (at == reader_offsets_.end()) return;
+  readers_.erase({at->second, waiter});
+  reader_offsets_.erase(at);
+}
+
+void Partition::WakeReaders() {
+  if (!serving()) return;
+  const Offset high_watermark = bounds().high_watermark;
+  while (!readers_.empty() && readers_.begin()->first.first < high_watermark) {
+    auto node = readers_.extract(readers_.begin());
+    reader_offsets_.erase(node.key().second);
+    shard_.Post(std::move(node.mapped()));
+  }
+}
+
+void Partition::WakeAllReaders() {
+  reader_offsets_.clear();
+  for (auto& [key, wake] : std::exchange(readers_, {})) shard_.Post(std::move(wake));
+}
+
+void Partition::AwaitServing(Task wake) {
+  if (stopped_ || serving()) return shard_.Post(std::move(wake));
+  serving_waiters_.push_back(std::move(wake));
+}
+
+void Partition::SetCommitListener(absl::AnyInvocable<void(Index)> listener) {
+  commit_listener_ = std::move(listener);
+}
+
+}  // namespace varve::server

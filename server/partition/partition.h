@@ -1,0 +1,144 @@
+// Partition: one replica of one partition at work: its Raft group, its log, and those who wait for
+// either.
+#ifndef VARVE_SERVER_PARTITION_PARTITION_H_
+#define VARVE_SERVER_PARTITION_PARTITION_H_
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "common/executor.h"
+#include "raft/group.h"
+#include "server/partition/log_store_adapter.h"
+#include "server/service/messages.h"
+#include "storage/data_directory.h"
+
+namespace varve::server {
+
+struct PartitionOptions {
+  GroupId group;
+  ReplicaId self;
+  uint64_t segment_bytes = 0;  // the leader begins a new segment when the active one has reached it
+};
+
+struct AppendOutcome {
+  Offset base_offset;
+  WallTime append_time;
+  Term leader_epoch;
+};
+
+struct ReadOutcome {
+  std::vector<Entry>
+      entries;  // committed Data entries; the first may begin before the offset asked for
+  Offset next_offset;
+  LogBounds bounds;
+  Term leader_epoch;
+};
+
+// Confined to its shard; callbacks run there, never from within the call.
+//
+// Appends are committed in the order of the calls; an append is answered OK only when it is durable
+// on a majority. Readers see committed entries only. After Stop every waiting call is answered
+// (appends: OUTCOME_UNKNOWN) and later ones get SHUTTING_DOWN.
+class Partition final : private raft::GroupListener {
+ public:
+  using AppendDone = absl::AnyInvocable<void(absl::StatusOr<AppendOutcome>)>;
+  using ReadDone = absl::AnyInvocable<void(absl::StatusOr<ReadOutcome>)>;
+  using TimeDone = absl::AnyInvocable<void(absl::StatusOr<std::optional<storage::TimeLookup>>)>;
+  using WaiterId = uint64_t;
+
+  Partition(PartitionOptions options, std::unique_ptr<storage::PartitionLog> log,
+            storage::DataDirectory& directory, Executor& shard, const Clock& clock);
+  ~Partition() override;
+
+  // Joins the group: a single voter elects itself.
+  void Start();
+  void Stop();
+
+  // Proposes one validated batch of `records` records. NOT_LEADER and LEADER_UNKNOWN when another
+  // replica leads, OVERLOADED when too much is uncommitted.
+  void Append(FrameBuffer batch, uint32_t records, AppendDone done);
+
+  // Committed Data entries from `from` on, at most `max_bytes` but at least one; none at the high
+  // watermark. OFFSET_OUT_OF_RANGE below the log start or above the high watermark of a confirmed
+  // leader, OFFSET_NOT_AVAILABLE before leadership is confirmed.
+  void Read(Offset from, size_t max_bytes, ReadDone done);
+  // First committed record appended at or after `time`.
+  void FindAppendTime(WallTime time, TimeDone done);
+
+  // Calls `wake` once: when the high watermark is above `offset`, or serving state changed (then
+  // ask again).
+  WaiterId AwaitAbove(Offset offset, Task wake);
+  void CancelWait(WaiterId waiter);
+  // Calls `wake` once when the leadership is confirmed (at once, posted, if it is already).
+  void AwaitServing(Task wake);
+
+  // Called after every advance of the commit index with the last committed index; at most one
+  // listener.
+  void SetCommitListener(absl::AnyInvocable<void(Index)> listener);
+  // Last index that folds may apply: committed, and durable in this replica's own journal.
+  [[nodiscard]] Index foldable_index() const;
+  [[nodiscard]] const storage::PartitionLog& log() const { return *log_; }
+  // Entries [from, foldable index], for folds; as PartitionLog::Read.
+  void ReadCommitted(Index from, size_t max_bytes, storage::PartitionLog::ReadDone done);
+
+  [[nodiscard]] GroupId group() const { return options_.group; }
+  [[nodiscard]] bool serving() const;
+  [[nodiscard]] LogBounds bounds() const;
+  [[nodiscard]] Term leader_epoch() const;
+  [[nodiscard]] NodeId leader() const;
+  [[nodiscard]] uint64_t size_bytes() const { return log_->size_bytes(); }
+  [[nodiscard]] Index commit_index() const;
+  [[nodiscard]] Executor& shard() { return shard_; }
+
+ private:
+  struct PendingAppend {
+    FrameBuffer batch;
+    uint32_t records;
+    AppendDone done;
+  };
+  void OnCommitted(Index index, Offset high_watermark) override;
+  void OnProposal(raft::ProposalResult result) override;
+  void OnRoleChange(const raft::RoleChange& change) override;
+  void OnLeadershipConfirmed() override;
+
+  void AdmitWaiting();
+  bool ReserveDirty(size_t bytes);
+  void ProposeBatch(PendingAppend append);
+  void BeginSegmentIfFull(uint64_t next_frame_bytes);
+  void Reply(AppendDone done, absl::StatusOr<AppendOutcome> outcome);
+  void WakeReaders();
+  void WakeAllReaders();
+  absl::Status CheckReadable(Offset from) const;
+  ReadOutcome MakeReadOutcome(Offset from, std::vector<Entry> entries) const;
+
+  const PartitionOptions options_;
+  storage::DataDirectory& directory_;
+  Executor& shard_;
+  const Clock& clock_;
+  std::unique_ptr<storage::PartitionLog> log_;
+  LogStoreAdapter log_store_;
+  std::unique_ptr<raft::Group> raft_;
+  bool stopped_ = false;
+
+  std::deque<PendingAppend> waiting_for_room_;  // for the dirty budget, in order
+  bool room_requested_ = false;
+  std::map<raft::ProposalId, AppendDone> appends_;
+  uint64_t bytes_in_segment_ = 0;  // of the active segment, proposals included
+
+  std::map<std::pair<Offset, WaiterId>, Task> readers_;
+  std::map<WaiterId, Offset> reader_offsets_;
+  WaiterId next_waiter_ = 1;
+  std::vector<Task> serving_waiters_;
+  absl::AnyInvocable<void(Index)> commit_listener_;
+  // Guards posted tasks against a partition that is gone.
+  std::shared_ptr<Partition*> self_;
+};
+
+}  // namespace varve::server
+
+#endif  // VARVE_SERVER_PARTITION_PARTITION_H_

@@ -1,0 +1,113 @@
+#include "server/partition/partition_host.h"
+
+#include <utility>
+
+#include "common/check.h"
+#include "common/error.h"
+
+namespace varve::server {
+
+PartitionHost::PartitionHost(storage::DataDirectory& directory, std::vector<Executor*> shards,
+                             const Clock& clock)
+    : directory_(directory), clock_(clock) {
+  VARVE_CHECK(!shards.empty());
+  for (Executor* executor : shards) {
+    shards_.push_back(std::make_unique<Shard>());
+    shards_.back()->executor = executor;
+  }
+}
+
+PartitionHost::~PartitionHost() = default;
+
+PartitionHost::Shard& PartitionHost::ShardFor(GroupId group) const {
+  return *shards_[group.value() % shards_.size()];
+}
+
+Executor& PartitionHost::ShardOf(GroupId group) const { return *ShardFor(group).executor; }
+
+Partition* PartitionHost::Find(GroupId group) const {
+  const Shard& shard = ShardFor(group);
+  VARVE_CHECK(shard.executor->InExecutor());
+  const auto at = shard.partitions.find(group);
+  return at == shard.partitions.end() ? nullptr : at->second.get();
+}
+
+void PartitionHost::With(GroupId group, absl::AnyInvocable<void(Partition*)> use) {
+  ShardOf(group).Post([this, group, use = std::move(use)]() mutable { use(Find(group)); });
+}
+
+void PartitionHost::Place(Placement placement, absl::AnyInvocable<void(absl::Status)> done) {
+  Shard& shard = ShardFor(placement.options.group);
+  shard.executor->Post(
+      [this, &shard, placement = std::move(placement), done = std::move(done)]() mutable {
+        PlaceOnShard(shard, std::move(placement), std::move(done));
+      });
+}
+
+void PartitionHost::PlaceOnShard(Shard& shard, Placement placement,
+                                 absl::AnyInvocable<void(absl::Status)> done) {
+  const GroupId group = placement.options.group;
+  if (stopping_.load()) return done(MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
+  if (shard.partitions.contains(group) || shard.creating.contains(group))
+    return done(absl::OkStatus());
+  auto open = directory_.OpenLog(group, *shard.executor);
+  if (open.ok()) {
+    Adopt(shard, placement.options, std::move(*open));
+    return done(absl::OkStatus());
+  }
+  if (!absl::IsNotFound(open.status())) return done(open.status());
+  shard.creating.insert(group);
+  const ReplicaEpoch epoch = placement.options.self.epoch;
+  directory_.CreateLog(group, epoch, std::move(placement.bootstrap), *shard.executor,
+                       [this, &shard, options = placement.options, done = std::move(done)](
+                           absl::StatusOr<std::unique_ptr<storage::PartitionLog>> log) mutable {
+                         shard.creating.erase(options.group);
+                         if (!log.ok()) return done(log.status());
+                         if (stopping_.load())
+                           return done(MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
+                         Adopt(shard, options, std::move(*log));
+                         done(absl::OkStatus());
+                       });
+}
+
+void PartitionHost::Adopt(Shard& shard, const PartitionOptions& options,
+                          std::unique_ptr<storage::PartitionLog> log) {
+  auto partition =
+      std::make_unique<Partition>(options, std::move(log), directory_, *shard.executor, clock_);
+  Partition* raw = partition.get();
+  shard.partitions.emplace(options.group, std::move(partition));
+  size_.fetch_add(1, std::memory_order_relaxed);
+  raw->Start();
+}
+
+void PartitionHost::Remove(GroupId group, absl::AnyInvocable<void(absl::Status)> done) {
+  Shard& shard = ShardFor(group);
+  shard.executor->Post([this, &shard, group, done = std::move(done)]() mutable {
+    if (shard.creating.contains(group))
+      return done(MakeError(Reason::STARTING, "the replica of group ", group, " is being created"));
+    if (shard.partitions.erase(group) > 0) size_.fetch_sub(1, std::memory_order_relaxed);
+    directory_.RemoveLog(group, *shard.executor,
+                         [done = std::move(done)](absl::Status status) mutable {
+                           done(absl::IsNotFound(status) ? absl::OkStatus() : status);
+                         });
+  });
+}
+
+void PartitionHost::StopAll(Task done) {
+  stopping_.store(true);
+  auto left = std::make_shared<std::atomic<size_t>>(shards_.size());
+  auto finish = std::make_shared<Task>(std::move(done));
+  for (auto& shard : shards_) {
+    shard->executor->Post([this, &shard = *shard, left, finish] {
+      for (auto& [group, partition] : shard.partitions) partition->Stop();
+      // Answers that Stop posted run before the logs go.
+      shard.executor->Post([this, &shard, left, finish] {
+        size_.fetch_sub(shard.partitions.size(), std::memory_order_relaxed);
+        shard.partitions.clear();
+        if (left->fetch_sub(1) == 1) (*finish)();
+      });
+    });
+  }
+}
+
+}  // namespace varve::server

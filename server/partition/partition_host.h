@@ -1,0 +1,73 @@
+// PartitionHost: all partitions of this broker and the shards they belong to.
+#ifndef VARVE_SERVER_PARTITION_PARTITION_HOST_H_
+#define VARVE_SERVER_PARTITION_PARTITION_HOST_H_
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "common/executor.h"
+#include "server/partition/partition.h"
+#include "storage/data_directory.h"
+
+namespace varve::server {
+
+// What to open or create on this broker.
+struct Placement {
+  PartitionOptions options;
+  storage::Bootstrap bootstrap;  // used only when the directory has no replica of the group yet
+};
+
+// Thread-safe; every callback runs on the shard of the group it is about. A group's shard is a
+// function of its id and the number of shards, and never stored.
+class PartitionHost {
+ public:
+  // All must outlive the host. `shards` is not empty.
+  PartitionHost(storage::DataDirectory& directory, std::vector<Executor*> shards,
+                const Clock& clock);
+  // Partitions must have been stopped (StopAll) or their shards no longer run.
+  ~PartitionHost();
+
+  // Opens the group's log, or creates it, and starts the partition. Placing what is already here is
+  // harmless. `done` gets the error of storage, if any.
+  void Place(Placement placement, absl::AnyInvocable<void(absl::Status)> done);
+  // Stops the partition and removes its data for good; `done` when that is durable. OK when it is
+  // not here.
+  void Remove(GroupId group, absl::AnyInvocable<void(absl::Status)> done);
+
+  // Runs `use` on the group's shard, with null when the group is not here.
+  void With(GroupId group, absl::AnyInvocable<void(Partition*)> use);
+  [[nodiscard]] Executor& ShardOf(GroupId group) const;
+  // Only on the group's shard.
+  [[nodiscard]] Partition* Find(GroupId group) const;
+
+  // Stops and closes every partition; `done` runs (on some shard) when all logs are destroyed.
+  void StopAll(Task done);
+  [[nodiscard]] uint64_t size() const { return size_.load(std::memory_order_relaxed); }
+
+ private:
+  // Everything here is confined to one shard.
+  struct Shard {
+    Executor* executor = nullptr;
+    std::map<GroupId, std::unique_ptr<Partition>> partitions;
+    std::set<GroupId> creating;
+  };
+  [[nodiscard]] Shard& ShardFor(GroupId group) const;
+  void PlaceOnShard(Shard& shard, Placement placement, absl::AnyInvocable<void(absl::Status)> done);
+  void Adopt(Shard& shard, const PartitionOptions& options,
+             std::unique_ptr<storage::PartitionLog> log);
+
+  storage::DataDirectory& directory_;
+  const Clock& clock_;
+  std::vector<std::unique_ptr<Shard>> shards_;
+  std::atomic<uint64_t> size_{0};
+  std::atomic<bool> stopping_{false};
+};
+
+}  // namespace varve::server
+
+#endif  // VARVE_SERVER_PARTITION_PARTITION_HOST_H_

@@ -1,0 +1,190 @@
+// LocalService: topics, features, cluster. Decisions are the controller's; look-ups are the
+// catalogue's.
+#include <algorithm>
+#include <utility>
+
+#include "common/error.h"
+#include "server/service/local_service.h"
+#include "server/version.h"
+
+namespace varve::server {
+namespace {
+
+constexpr uint32_t kMaxPage = 1000;
+
+TopicInfo Summarise(const TopicEntry& topic) {
+  TopicInfo info;
+  info.name = topic.name;
+  info.id = topic.id;
+  info.partition_count = static_cast<uint32_t>(topic.partitions.size());
+  info.replication_factor = topic.replication_factor;
+  info.config = topic.config;
+  info.created = topic.created;
+  return info;
+}
+
+// The parts of one description, filled in from several shards.
+struct Description {
+  std::mutex mutex;
+  TopicInfo info;
+  size_t left = 0;
+  bool ready = true;
+  absl::AnyInvocable<void(TopicInfo)> done;
+
+  void Set(size_t i, const Partition* partition) {
+    std::unique_lock lock(mutex);
+    PartitionInfo& out = info.partitions[i];
+    if (partition != nullptr) {
+      out.leader = partition->leader();
+      out.leader_epoch = partition->leader_epoch();
+      out.bounds = partition->bounds();
+      out.size_bytes = partition->size_bytes();
+    }
+    ready = ready && partition != nullptr && partition->serving();
+    if (--left > 0) return;
+    info.ready = ready;
+    TopicInfo result = std::move(info);
+    lock.unlock();
+    done(std::move(result));
+  }
+};
+
+// Runs `use` with the controller on the metadata partition's shard.
+template <class T, class Use>
+void WithController(const LocalServiceParts& parts, std::shared_ptr<PendingReply<T>> pending,
+                    Use use) {
+  parts.host.ShardOf(kMetadataGroup)
+      .Post([&parts, pending = std::move(pending), use = std::move(use)]() mutable {
+        Controller* controller = parts.controller();
+        if (controller == nullptr)
+          return pending->Answer(MakeError(Reason::STARTING, "the broker is starting"));
+        use(*controller, std::move(pending));
+      });
+}
+
+}  // namespace
+
+void LocalService::DescribePartitions(TopicRef topic, absl::AnyInvocable<void(TopicInfo)> done) {
+  auto description = std::make_shared<Description>();
+  description->info = Summarise(*topic);
+  description->left = topic->partitions.size();
+  description->done = std::move(done);
+  for (size_t i = 0; i < topic->partitions.size(); ++i) {
+    PartitionInfo info;
+    info.partition = PartitionId(static_cast<uint32_t>(i));
+    info.group = topic->partitions[i].group;
+    info.replicas = topic->partitions[i].replicas;
+    description->info.partitions.push_back(std::move(info));
+  }
+  for (size_t i = 0; i < topic->partitions.size(); ++i)
+    parts_.host.With(topic->partitions[i].group,
+                     [description, i](Partition* partition) { description->Set(i, partition); });
+}
+
+void LocalService::CreateTopic(RequestContext context, CreateTopicRequest request,
+                               Reply<TopicInfo> reply) {
+  auto pending = Admit(context, Rpc::kCreateTopic, 0, request.required_features, std::move(reply));
+  if (!pending) return;
+  const bool validate_only = request.validate_only;
+  WithController(
+      parts_, std::move(pending),
+      [this, request = std::move(request), validate_only](
+          Controller& controller, std::shared_ptr<PendingReply<TopicInfo>> answer) mutable {
+        controller.CreateTopic(std::move(request), [this, answer,
+                                                    validate_only](absl::StatusOr<TopicRef> topic) {
+          if (!topic.ok()) return answer->Answer(topic.status());
+          if (validate_only) return answer->Answer(Summarise(**topic));
+          DescribePartitions(*topic, [answer](TopicInfo info) { answer->Answer(std::move(info)); });
+        });
+      });
+}
+
+void LocalService::DeleteTopic(RequestContext context, DeleteTopicRequest request,
+                               Reply<DeleteTopicReply> reply) {
+  auto pending = Admit(context, Rpc::kDeleteTopic, 0, request.required_features, std::move(reply));
+  if (!pending) return;
+  WithController(
+      parts_, std::move(pending),
+      [this, request = std::move(request)](
+          Controller& controller, std::shared_ptr<PendingReply<DeleteTopicReply>> answer) mutable {
+        const std::string name = request.name;
+        controller.DeleteTopic(std::move(request), [this, answer, name](absl::Status status) {
+          if (!status.ok()) return answer->Answer(std::move(status));
+          parts_.metrics.ForgetTopic(name);
+          answer->Answer(DeleteTopicReply{});
+        });
+      });
+}
+
+void LocalService::GetTopic(RequestContext context, GetTopicRequest request,
+                            Reply<TopicInfo> reply) {
+  auto pending = Admit(context, Rpc::kGetTopic, 0, request.required_features, std::move(reply));
+  if (!pending) return;
+  const TopicRef topic = parts_.catalogue.Find(request.name);
+  if (!topic) {
+    return parts_.host.ShardOf(kMetadataGroup).Post([pending, name = request.name] {
+      pending->Answer(MakeError(Reason::UNKNOWN_TOPIC, "topic \"", name, "\" does not exist"));
+    });
+  }
+  DescribePartitions(topic, [pending](TopicInfo info) { pending->Answer(std::move(info)); });
+}
+
+void LocalService::ListTopics(RequestContext context, ListTopicsRequest request,
+                              Reply<ListTopicsReply> reply) {
+  auto pending = Admit(context, Rpc::kListTopics, 0, request.required_features, std::move(reply));
+  if (!pending) return;
+  const uint32_t page = request.page_size == 0 ? kMaxPage : std::min(request.page_size, kMaxPage);
+  auto topics = parts_.catalogue.List(request.page_token, page + 1);
+  auto out = std::make_shared<ListTopicsReply>();
+  if (topics.size() > page) {
+    topics.pop_back();
+    out->next_page_token = topics.back()->name;
+  }
+  out->topics.resize(topics.size());
+  if (!request.with_partitions || topics.empty()) {
+    for (size_t i = 0; i < topics.size(); ++i) out->topics[i] = Summarise(*topics[i]);
+    return parts_.host.ShardOf(kMetadataGroup).Post([pending, out] {
+      pending->Answer(std::move(*out));
+    });
+  }
+  struct Gathered {
+    std::mutex mutex;
+    size_t left;
+  };
+  auto gathered = std::make_shared<Gathered>();
+  gathered->left = topics.size();
+  for (size_t i = 0; i < topics.size(); ++i) {
+    DescribePartitions(topics[i], [pending, out, gathered, i](TopicInfo info) {
+      std::unique_lock lock(gathered->mutex);
+      out->topics[i] = std::move(info);
+      if (--gathered->left > 0) return;
+      lock.unlock();
+      pending->Answer(std::move(*out));
+    });
+  }
+}
+
+void LocalService::GetFeatures(RequestContext context, GetFeaturesRequest request,
+                               Reply<GetFeaturesReply> reply) {
+  auto pending = Admit(context, Rpc::kGetFeatures, 0, request.required_features, std::move(reply));
+  if (!pending) return;
+  GetFeaturesReply out;
+  out.version = kVersion;
+  for (const std::string_view feature : SupportedFeatures()) out.features.emplace_back(feature);
+  parts_.host.ShardOf(kMetadataGroup).Post([pending, out = std::move(out)]() mutable {
+    pending->Answer(std::move(out));
+  });
+}
+
+void LocalService::GetCluster(RequestContext context, GetClusterRequest request,
+                              Reply<GetClusterReply> reply) {
+  auto pending = Admit(context, Rpc::kGetCluster, 0, request.required_features, std::move(reply));
+  if (!pending) return;
+  GetClusterReply out{
+      parts_.cluster, parts_.self, parts_.self, {{parts_.self, parts_.advertised_address}}};
+  parts_.host.ShardOf(kMetadataGroup).Post([pending, out = std::move(out)]() mutable {
+    pending->Answer(std::move(out));
+  });
+}
+
+}  // namespace varve::server
