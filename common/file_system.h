@@ -72,8 +72,9 @@ class FileLock {
   virtual ~FileLock() = default;
 };
 
-// Thread-safe. Errors: NotFound, AlreadyExists, PermissionDenied, ResourceExhausted (no space or
-// quota), Unavailable (lock held elsewhere), DataLoss (I/O error); the text names call, path and errno.
+// Thread-safe. Errors: reasons NO_SPACE (disk full or quota), DISK_FAILED (I/O error) and
+// DIRECTORY_IN_USE (lock held elsewhere); otherwise codes without a reason: NotFound, AlreadyExists,
+// PermissionDenied and what else fits the errno. The text names call, path and errno.
 class FileSystem {
  public:
   virtual ~FileSystem() = default;
