@@ -3,13 +3,26 @@ include(GoogleTest)
 set(VARVE_PCH <algorithm> <cstdint> <functional> <map> <memory> <optional> <set> <span> <string>
   <string_view> <utility> <variant> <vector> <absl/status/status.h> <absl/status/statusor.h> <absl/strings/str_cat.h>)
 
+# Precompiled once for all modules and once for all tests, which are executables and so compiled with
+# other flags; per target they would cost more than they save.
+file(WRITE ${CMAKE_BINARY_DIR}/empty.cc.in "int main() {}\n")
+configure_file(${CMAKE_BINARY_DIR}/empty.cc.in ${CMAKE_BINARY_DIR}/empty.cc COPYONLY)
+add_library(varve_pch STATIC ${CMAKE_BINARY_DIR}/empty.cc)
+target_link_libraries(varve_pch PRIVATE absl::status absl::statusor absl::strings)
+target_precompile_headers(varve_pch PRIVATE ${VARVE_PCH})
+if(VARVE_TESTS)
+  add_executable(varve_test_pch ${CMAKE_BINARY_DIR}/empty.cc)
+  target_link_libraries(varve_test_pch PRIVATE absl::status absl::statusor absl::strings GTest::gmock)
+  target_precompile_headers(varve_test_pch PRIVATE ${VARVE_PCH} <gtest/gtest.h> <gmock/gmock.h>)
+endif()
+
 # varve_library(NAME SOURCES a.cc ... DEPS target ...)   a module; include paths start at the repository root
 function(varve_library name)
   cmake_parse_arguments(A "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
   add_library(${name} STATIC ${A_SOURCES})
   target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
   target_link_libraries(${name} PUBLIC ${A_DEPS} PRIVATE ${A_PRIVATE_DEPS})
-  target_precompile_headers(${name} PRIVATE ${VARVE_PCH})
+  target_precompile_headers(${name} REUSE_FROM varve_pch)
 endfunction()
 
 # Rules for every ctest entry. Labels: unit, conformance, sim, process, fuzz; slow in addition keeps an
@@ -39,14 +52,14 @@ function(varve_test name)
   add_executable(${name} ${A_SOURCES})
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${A_DEPS} GTest::gmock GTest::gtest_main)
-  target_precompile_headers(${name} PRIVATE ${VARVE_PCH} <gtest/gtest.h> <gmock/gmock.h>)
+  target_precompile_headers(${name} REUSE_FROM varve_test_pch)
   add_test(NAME ${name} COMMAND ${name} --gtest_output=xml:${CMAKE_BINARY_DIR}/reports/${name}.xml)
   varve_set_test_rules(${name} ${A_TIMEOUT} ${A_LABELS})
 endfunction()
 
 # varve_script_test(NAME COMMAND program argument ... [LABELS process ...] [TIMEOUT seconds])
 # A test that is a program of its own. It counts as one, or as what its last line of the form
-# "N passed, N failed, N skipped" says; each skip then has its own line "SKIP: name: reason".
+# "N passed, N failed, N skipped" says; lines "SKIP: name: reason" and "FAIL: name: reason" say which.
 function(varve_script_test name)
   cmake_parse_arguments(A "" "TIMEOUT" "COMMAND;LABELS" ${ARGN})
   if(NOT A_LABELS)

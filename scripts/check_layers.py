@@ -40,7 +40,7 @@ class Layers:
         self.layers = {section.split()[1]: {key: value.split() for key, value in table[section].items()}
                        for section in table.sections() if section.startswith("layer ")}
         self.core = {key: value.split() for key, value in table["core"].items()}
-        self.locks = table["locks"]
+        self.locks = list(table["locks"])
 
     def of(self, path):
         for name, layer in self.layers.items():
@@ -136,7 +136,7 @@ def _line_problems(path, layers, code, hash_names):
         for rule, pattern, instead in CORE_RULES:
             if re.search(pattern, line):
                 yield number, rule, instead
-        if LOCK.search(line) and path not in layers.locks:
+        if LOCK.search(line) and not any(fnmatch(path, pattern) for pattern in layers.locks):
             yield number, "lock", f"state belongs to one executor; a lock needs a line in {TABLE}"
         if walk and walk.search(line):
             yield number, "hash-order", "the order of a hash container differs per run; sort or use a map"
@@ -159,7 +159,6 @@ def check_seams(tree):
         lines = tree.lines(path)
         problems += [Problem(path, number, rule, text) for number, rule, text in found
                      if not allowed(lines, number, rule)]
-    known = set(tree.files)
-    problems += [Problem(TABLE, 1, "lock", f"[locks] names {path}, which does not exist")
-                 for path in layers.locks if path not in known]
+    problems += [Problem(TABLE, 1, "lock", f"[locks] names {pattern}, which matches no file")
+                 for pattern in layers.locks if not any(fnmatch(path, pattern) for path in tree.files)]
     return problems

@@ -201,11 +201,13 @@ class Run:
         crashes = BUILD / "fuzz/crashes"
         found.mkdir(parents=True, exist_ok=True)
         crashes.mkdir(parents=True, exist_ok=True)
+        # Relative: with -fork, libFuzzer splits paths at spaces.
+        fuzzer, found, crashes = (path.relative_to(ROOT) for path in (fuzzer, found, crashes))
         command = [fuzzer, f"-fork={self.options.jobs}", f"-max_total_time={seconds}",
                    "-timeout=10", "-rss_limit_mb=2048", "-max_len=65536",
                    f"-artifact_prefix={crashes}/{fuzzer.name}-", found]
-        command += [kept] if kept.is_dir() else []
-        if self.call(command):
+        command += [kept.relative_to(ROOT)] if kept.is_dir() else []
+        if self.call(command, env=dict(os.environ, TMPDIR="build/fuzz/tmp")):
             self.report.passed += 1
         else:
             self.fail(f"fuzz/{fuzzer.name}", f"found a defect; the input is in {crashes}; "

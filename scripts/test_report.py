@@ -1,7 +1,8 @@
 """Counts of a test run: reads ctest's JUnit file and GoogleTest's XML reports.
 
 A GoogleTest binary counts its cases. Anything else counts as one, unless the last line of its output
-that reads "N passed, N failed, N skipped" says otherwise; its skips are lines "SKIP: name: reason".
+that reads "N passed, N failed, N skipped" says otherwise; then lines "SKIP: name: reason" and
+"FAIL: name: reason" say which.
 """
 
 import os
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 COUNTS = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped\s*$", re.MULTILINE)
+FAIL_LINE = re.compile(r"^FAIL: (.+)$", re.MULTILINE)
 SKIP_LINE = re.compile(r"^SKIP: (.+)$", re.MULTILINE)
 NO_REASON = "no reason given"
 
@@ -80,7 +82,9 @@ def read_own_counts(output, name):
     reasons = SKIP_LINE.findall(output)[:skipped]
     reasons += [NO_REASON] * (skipped - len(reasons))
     report = Report(passed=passed)
-    report.failures = [(name, "see its output")] * failed
+    reasons_to_fail = FAIL_LINE.findall(output)[:failed]
+    reasons_to_fail += ["see its output"] * (failed - len(reasons_to_fail))
+    report.failures = [(name, reason) for reason in reasons_to_fail]
     report.skips = [_split_skip(reason, name) for reason in reasons]
     return report
 
