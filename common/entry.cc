@@ -100,7 +100,9 @@ std::string_view Contradiction(const EntryHeader& header) {
   if (header.payload_bytes > limits::kMaxEntryPayloadBytes) return "length beyond the limit";
   if (!PayloadSizeFits(header.kind, header.payload_bytes)) return "length does not fit the kind";
   if (header.group == GroupId{}) return "no group";
-  if (header.term == Term{} || header.term > kMaxTerm) return "term out of range";
+  // Term 0 is that of the bootstrap entry alone, which no leader wrote (docs/formats.md).
+  const bool bootstrap = header.kind == EntryKind::kMeta && header.first_index == Index{1};
+  if ((header.term == Term{} && !bootstrap) || header.term > kMaxTerm) return "term out of range";
   const bool compacted = (header.flags & kEntryFlagCompacted) != 0;
   if (header.first_index == Index{} || header.last_index < header.first_index ||
       (!compacted && header.last_index != header.first_index)) {

@@ -45,8 +45,10 @@ absl::Status GetEpochs(ByteReader* in, std::vector<EpochStart>* out) {
     epoch.term = Term{in->Get<uint64_t>()};
     epoch.index = Index{in->Get<uint64_t>()};
     epoch.offset = Offset{in->Get<int64_t>()};
-    const bool known = epoch.term > Term{0} && epoch.term <= kMaxTerm && epoch.index > Index{0} &&
-                       epoch.offset >= Offset{0};
+    // Term 0 wrote the bootstrap entry alone.
+    const bool bootstrap = epoch.term == Term{} && epoch.index == Index{1};
+    const bool known = (epoch.term > Term{} || bootstrap) && epoch.term <= kMaxTerm &&
+                       epoch.index > Index{} && epoch.offset >= Offset{};
     const bool ascends =
         out->empty() || (out->back().term < epoch.term && out->back().index < epoch.index &&
                          out->back().offset <= epoch.offset);
