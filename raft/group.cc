@@ -31,9 +31,7 @@ Group::Group(CoreOptions options, LogStore& log, Executor& shard, const Clock& c
       core_(options, StateOf(log)),
       self_(std::make_shared<Group*>(this)) {}
 
-Group::~Group() {
-  if (tick_timer_) shard_.Cancel(*tick_timer_);
-}
+Group::~Group() { shard_.Cancel(tick_timer_); }
 
 void Group::Start() {
   if (stopped_ || std::exchange(started_, true)) return;
@@ -42,12 +40,12 @@ void Group::Start() {
 
 // Only while the core waits for time: a leader without followers is idle and costs no timer.
 void Group::ArmTickTimer() {
-  if (!started_ || stopped_ || tick_timer_ || !core_.needs_tick()) return;
+  if (!started_ || stopped_ || tick_timer_ != TimerId{} || !core_.needs_tick()) return;
   const Nanos wait = ticked_ ? kTickLength : 0;
   tick_timer_ = shard_.RunAt(clock_.Now() + wait, [self = std::weak_ptr<Group*>(self_)] {
     const auto group = self.lock();
     if (group == nullptr) return;
-    (*group)->tick_timer_.reset();
+    (*group)->tick_timer_ = TimerId{};
     (*group)->ticked_ = true;
     (*group)->inputs_.emplace_back(Tick{});
     (*group)->Flush();
@@ -66,7 +64,7 @@ ProposalId Group::Propose(FrameBuffer payload, EntryKind kind, uint32_t records,
 
 void Group::Stop() {
   if (std::exchange(stopped_, true)) return;
-  if (tick_timer_) shard_.Cancel(*std::exchange(tick_timer_, std::nullopt));
+  shard_.Cancel(std::exchange(tick_timer_, TimerId{}));
   core_.Step(raft::Stop{});
   // What waits unseen goes through the halted core, which refuses it.
   for (Input& input : std::exchange(inputs_, {})) core_.Step(std::move(input));

@@ -82,7 +82,7 @@ class Group {
   bool started_ = false;
   bool stopped_ = false;
   bool ticked_ = false;
-  std::optional<TimerId> tick_timer_;
+  TimerId tick_timer_;  // 0: none
   // Posted tasks and completions of the log hold it weakly: gone when the group is.
   std::shared_ptr<Group*> self_;
 };

@@ -143,7 +143,7 @@ TEST(CoreDiskTest, StopAnswersUnknownAndRefusesTheRest) {
 
 Configuration WithLearner() {
   Configuration configuration = Voters({kSelf});
-  configuration.learners = {kSecond};
+  configuration.learners = {kPeer};
   return configuration;
 }
 
@@ -194,7 +194,7 @@ TEST(CoreConfigurationTest, OnlyOneChangeAtATimeAndNoneBeforeTheBarrier) {
 }
 
 TEST(CoreConfigurationTest, RefusesWhatNeedsOtherVoters) {
-  for (const auto& voters : {std::vector{kSelf, kSecond}, std::vector{kSecond}, {}}) {
+  for (const auto& voters : {std::vector{kSelf, kPeer}, std::vector{kPeer}, {}}) {
     CoreHarness h;
     h.Lead();
     h.Step(h.Config(Voters(voters)));

@@ -68,10 +68,10 @@ TEST(CoreElectionTest, AConfirmedLeaderNeedsNoTicks) {
 }
 
 TEST(CoreElectionTest, WhoMayNotCampaignStaysFollower) {
-  Configuration learner = Voters({kSecond});
+  Configuration learner = Voters({kPeer});
   learner.learners = {kSelf};
   Configuration joint = Voters({kSelf});
-  joint.outgoing = {kSecond};
+  joint.outgoing = {kPeer};
   struct Case {
     const char* name;
     Configurations configurations;
@@ -79,15 +79,15 @@ TEST(CoreElectionTest, WhoMayNotCampaignStaysFollower) {
   };
   const ConfigurationAt alone{Index{0}, Voters({kSelf})};
   const Case cases[] = {
-      {"not listed", {{Index{0}, Voters({kSecond})}, {}}, Term{1}},
+      {"not listed", {{Index{0}, Voters({kPeer})}, {}}, Term{1}},
       {"no configuration", {}, Term{1}},
       {"a learner", {{Index{0}, learner}, {}}, Term{1}},
       {"an earlier incarnation is listed",
        {{Index{0}, Voters({{NodeId{1}, ReplicaEpoch{2}}})}, {}},
        Term{1}},
-      {"one of several voters", {{Index{0}, Voters({kSelf, kSecond, kThird})}, {}}, Term{1}},
+      {"one of several voters", {{Index{0}, Voters({kSelf, kPeer, kOther})}, {}}, Term{1}},
       {"joint with others", {{Index{0}, joint}, {}}, Term{1}},
-      {"an uncommitted configuration acts", {alone, {{Index{9}, Voters({kSecond})}}}, Term{1}},
+      {"an uncommitted configuration acts", {alone, {{Index{9}, Voters({kPeer})}}}, Term{1}},
       {"terms are used up", {alone, {}}, kMaxTerm},
   };
   for (const Case& c : cases) {

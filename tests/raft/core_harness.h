@@ -14,8 +14,8 @@ namespace varve::raft {
 
 inline constexpr GroupId kGroup{70'000};
 inline constexpr ReplicaId kSelf{NodeId{1}, ReplicaEpoch{1}};
-inline constexpr ReplicaId kSecond{NodeId{2}, ReplicaEpoch{1}};
-inline constexpr ReplicaId kThird{NodeId{3}, ReplicaEpoch{1}};
+inline constexpr ReplicaId kPeer{NodeId{2}, ReplicaEpoch{1}};
+inline constexpr ReplicaId kOther{NodeId{3}, ReplicaEpoch{1}};
 
 // A record batch of `records` records whose values have `value_bytes` each.
 FrameBuffer Batch(uint32_t records = 1, size_t value_bytes = 8);

@@ -113,8 +113,8 @@ class RandomRun {
 
   void ProposeConfiguration() {
     Configuration configuration = Voters({kSelf});
-    if (Below(2) == 0) configuration.learners = {kSecond};
-    if (Below(8) == 0) configuration.voters.push_back(kThird);
+    if (Below(2) == 0) configuration.learners = {kPeer};
+    if (Below(8) == 0) configuration.voters.push_back(kOther);
     StepBoth(Propose{NewId(), EntryKind::kConfig,
                      FrameBuffer::Copy(EncodeConfiguration(configuration)), 0, std::nullopt,
                      WallTime{1}});

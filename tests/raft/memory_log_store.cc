@@ -1,0 +1,52 @@
+#include "tests/raft/memory_log_store.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/check.h"
+
+namespace varve::raft {
+
+MemoryLogStore::MemoryLogStore(SimScheduler& scheduler, Executor& shard, Nanos max_delay,
+                               CoreState durable)
+    : scheduler_(scheduler),
+      shard_(shard),
+      max_delay_(max_delay),
+      durable_(std::move(durable)),
+      last_completion_(scheduler.Now()) {}
+
+void MemoryLogStore::Write(LogWrite write, Done done) {
+  writes_.push_back(write.entries.size());
+  pending_.push_back({std::move(write), std::move(done)});
+  if (max_delay_ == 0) return;
+  const auto delay = static_cast<Nanos>(scheduler_.random().Below(max_delay_));
+  last_completion_ = std::max(last_completion_, scheduler_.Now() + delay);
+  shard_.RunAt(last_completion_, [this] { CompleteOldest(); });
+}
+
+void MemoryLogStore::Release() {
+  for (size_t n = pending_.size(); n > 0; --n) shard_.Post([this] { CompleteOldest(); });
+}
+
+void MemoryLogStore::CompleteOldest() {
+  Pending oldest = std::move(pending_.front());
+  pending_.pop_front();
+  if (failure_.ok()) Apply(oldest.write);
+  oldest.done(failure_);
+}
+
+void MemoryLogStore::Apply(const LogWrite& write) {
+  if (write.hard_state) durable_.hard_state = *write.hard_state;
+  for (const Entry& entry : write.entries) {
+    const EntryHeader& header = entry.header;
+    VARVE_CHECK(header.first_index == durable_.end.last_index + 1 &&
+                header.base_offset == durable_.end.next_offset);
+    durable_.end = {header.last_index, header.term, header.next_offset(), header.append_time};
+    entries_.push_back(entry);
+  }
+  VARVE_CHECK(write.commit_index >= durable_.commit_index);
+  durable_.commit_index = write.commit_index;
+  if (write.configurations) durable_.configurations = *write.configurations;
+}
+
+}  // namespace varve::raft
