@@ -1,0 +1,225 @@
+#include "storage/journal_files.h"
+
+#include <algorithm>
+#include <array>
+#include <cinttypes>
+#include <cstdio>
+
+#include "common/error.h"
+#include "common/limits.h"
+#include "storage/format/checkpoint.h"
+#include "storage/format/file_header.h"
+
+namespace varve::storage {
+namespace {
+
+constexpr std::string_view kSuffix = ".jnl";
+constexpr size_t kDigits = 20;
+// A checkpoint is written once per file: at this ratio it costs at most 5 % of the bytes.
+constexpr uint64_t kFileToCheckpoint = 20;
+// Spare files kept: enough that a steady load never waits for a file to be zeroed.
+constexpr size_t kMaxSpareFiles = 3;
+
+absl::Status Failed(const absl::Status& status) {
+  return status.ok() ? status : MakeError(Reason::DISK_FAILED, MessageOf(status));
+}
+
+// For what may be tried again: allocation.
+absl::Status FailedOrFull(const absl::Status& status) {
+  if (status.code() != absl::StatusCode::kResourceExhausted) return Failed(status);
+  return MakeError(Reason::NO_SPACE, MessageOf(status));
+}
+
+uint64_t RoundUp(uint64_t bytes) {
+  return (bytes + limits::kBlockBytes - 1) / limits::kBlockBytes * limits::kBlockBytes;
+}
+
+}  // namespace
+
+std::string JournalName(FileNumber file) {
+  char digits[kDigits + 1];
+  std::snprintf(digits, sizeof digits, "%020" PRIu64, file.value());
+  return std::string(digits).append(kSuffix);
+}
+
+std::optional<FileNumber> JournalNumberOf(std::string_view name) {
+  if (name.size() != kDigits + kSuffix.size() || !name.ends_with(kSuffix)) return std::nullopt;
+  uint64_t number = 0;
+  for (const char digit : name.substr(0, kDigits)) {
+    if (digit < '0' || digit > '9') return std::nullopt;
+    number = number * 10 + static_cast<uint64_t>(digit - '0');
+  }
+  // Also refuses 20 digits that 64 bits cannot hold.
+  if (number == 0 || JournalName(FileNumber{number}) != name) return std::nullopt;
+  return FileNumber{number};
+}
+
+JournalFiles::JournalFiles(FileSystem& files, std::string directory, DirectoryIdentity identity,
+                           uint64_t file_bytes, std::atomic<uint64_t>* next_file)
+    : files_(files),
+      directory_(std::move(directory)),
+      identity_(identity),
+      file_bytes_(file_bytes),
+      next_file_(next_file) {}
+
+std::string JournalFiles::PathOf(FileNumber file) const {
+  return JoinPath(directory_, JournalName(file));
+}
+
+absl::Status JournalFiles::Inherit() {
+  const auto list = files_.List(directory_);
+  if (!list.ok()) return Failed(list.status());
+  for (const DirectoryEntry& entry : *list) {
+    const auto number = JournalNumberOf(entry.name);
+    if (!number) continue;
+    inherited_.push_back(*number);
+    next_file_->store(std::max(next_file_->load(), number->value() + 1));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status JournalFiles::Roll(Checkpoint* checkpoint, uint64_t room_bytes) {
+  LiveFile next;
+  bool created = false;
+  VARVE_RETURN_IF_ERROR(OpenTarget(&next, &created));
+  next.ref.generation = checkpoint->next_generation;
+  Checkpoint written = *checkpoint;
+  written.next_generation = next.ref.generation + 1;
+  written.next_file = FileNumber{next_file_->load()};
+  written.live_files = ListAfterRoll(next.ref);
+  const std::string bytes = EncodeCheckpoint(written, next.ref.generation);
+  next.position = kFileHeaderBytes + bytes.size();
+  const uint64_t wanted =
+      std::max({file_bytes_, bytes.size() * kFileToCheckpoint, next.position + room_bytes});
+  VARVE_RETURN_IF_ERROR(PrepareTarget(&next, created, RoundUp(wanted)));
+  VARVE_RETURN_IF_ERROR(WriteHead(next, bytes, created));
+  checkpoint->next_generation = written.next_generation;
+  checkpoint->next_file = written.next_file;
+  checkpoint->live_files = std::move(written.live_files);
+  Activate(std::move(next));
+  return absl::OkStatus();
+}
+
+absl::Status JournalFiles::OpenTarget(LiveFile* target, bool* created) {
+  *created = spare_.empty();
+  target->ref.file = *created ? FileNumber{next_file_->fetch_add(1)} : spare_.front();
+  auto file =
+      files_.Open(PathOf(target->ref.file), *created ? OpenMode::kCreate : OpenMode::kReadWrite);
+  if (!file.ok()) return FailedOrFull(file.status());
+  target->file = *std::move(file);
+  return absl::OkStatus();
+}
+
+// The file's room; a new one that gets none goes again, so that a full disk leaves nothing behind.
+absl::Status JournalFiles::PrepareTarget(LiveFile* target, bool created, uint64_t size) {
+  const auto present = target->file->Size();
+  if (!present.ok()) return Failed(present.status());
+  target->size = std::max(*present, size);
+  if (*present >= size) return absl::OkStatus();
+  const absl::Status status = FailedOrFull(target->file->Allocate(size, /*zero_fill=*/true));
+  if (!status.ok() && created) {
+    target->file.reset();
+    // A file left over is harmless: no checkpoint lists it.
+    files_.RemoveFile(PathOf(target->ref.file)).IgnoreError();
+  }
+  return status;
+}
+
+absl::Status JournalFiles::WriteHead(const LiveFile& target, std::string_view checkpoint,
+                                     bool created) {
+  FileHeader header;
+  header.kind = FileKind::kJournal;
+  header.identity = identity_;
+  header.file = target.ref.file;
+  header.generation = target.ref.generation;
+  header.first_commit_position = target.position;
+  const std::string block = EncodeFileHeader(header);
+  const std::array<std::string_view, 2> pieces = {block, checkpoint};
+  VARVE_RETURN_IF_ERROR(Failed(target.file->WriteAt(0, pieces)));
+  VARVE_RETURN_IF_ERROR(Failed(target.file->SyncData()));
+  if (created) VARVE_RETURN_IF_ERROR(Failed(files_.SyncDirectory(directory_)));
+  bytes_written_ += target.position;
+  return absl::OkStatus();
+}
+
+// Recovery replays what is listed in full and in order: a file may go only when none before it
+// stays.
+std::vector<JournalFileRef> JournalFiles::ListAfterRoll(const JournalFileRef& next) const {
+  std::vector<JournalFileRef> list;
+  for (size_t i = FirstNeeded(); i < older_.size(); ++i) list.push_back(older_[i].ref);
+  if (!list.empty() || !active_.pins.empty()) list.push_back(active_.ref);
+  list.push_back(next);
+  return list;
+}
+
+size_t JournalFiles::FirstNeeded() const {
+  const auto at = std::find_if(older_.begin(), older_.end(),
+                               [](const LiveFile& file) { return !file.pins.empty(); });
+  return static_cast<size_t>(at - older_.begin());
+}
+
+// After the checkpoint in `target` is durable: what it does not list is spare.
+void JournalFiles::Activate(LiveFile target) {
+  const auto used_again = std::find(spare_.begin(), spare_.end(), target.ref.file);
+  if (used_again != spare_.end()) {
+    spare_.erase(used_again);
+    ++recycled_;
+  }
+  if (active_.file != nullptr) {
+    active_.file.reset();
+    older_.push_back(std::move(active_));
+  }
+  active_ = std::move(target);
+  const auto needed = older_.begin() + static_cast<std::ptrdiff_t>(FirstNeeded());
+  for (auto at = older_.begin(); at != needed; ++at) AddSpare(at->ref.file);
+  older_.erase(older_.begin(), needed);
+  for (const FileNumber file : inherited_) AddSpare(file);
+  inherited_.clear();
+}
+
+void JournalFiles::AddSpare(FileNumber file) {
+  if (spare_.size() < kMaxSpareFiles) {
+    spare_.push_back(file);
+    return;
+  }
+  // Recovery ignores the file either way: it is listed nowhere.
+  files_.RemoveFile(PathOf(file)).IgnoreError();
+}
+
+bool JournalFiles::HasRoom(uint64_t bytes) const {
+  return active_.position + bytes <= active_.size;
+}
+
+absl::Status JournalFiles::Append(std::span<const std::string_view> pieces, uint64_t bytes) {
+  VARVE_RETURN_IF_ERROR(Failed(active_.file->WriteAt(active_.position, pieces)));
+  active_.position += bytes;
+  bytes_written_ += bytes;
+  return absl::OkStatus();
+}
+
+absl::Status JournalFiles::Sync() { return Failed(active_.file->SyncData()); }
+
+void JournalFiles::Pin(GroupId group, ReplicaEpoch epoch, FrameSequence frame) {
+  active_.pins[{group, epoch}] = frame;
+}
+
+void JournalFiles::Release(GroupId group, FrameSequence through) {
+  const auto release = [&](Pins& pins) {
+    auto at = pins.lower_bound({group, ReplicaEpoch{}});
+    while (at != pins.end() && at->first.first == group) {
+      at = at->second <= through ? pins.erase(at) : std::next(at);
+    }
+  };
+  for (LiveFile& file : older_) release(file.pins);
+  release(active_.pins);
+}
+
+bool JournalFiles::OlderPinned() const { return FirstNeeded() < older_.size(); }
+
+size_t JournalFiles::live() const { return older_.size() - FirstNeeded() + 1; }
+
+size_t JournalFiles::LiveAfterRoll() const {
+  return live() + (OlderPinned() || !active_.pins.empty() ? 1 : 0);
+}
+
+}  // namespace varve::storage

@@ -1,0 +1,174 @@
+#include "storage/journal_scan.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/error.h"
+#include "common/limits.h"
+#include "storage/format/checkpoint.h"
+#include "storage/journal_files.h"
+
+namespace varve::storage {
+namespace {
+
+constexpr uint64_t kBlock = limits::kBlockBytes;
+constexpr uint64_t kScanBytes = 1 << 20;
+
+// Exactly `length` bytes, or fewer at the end of the file.
+absl::StatusOr<std::string> Read(const JournalSource& source, uint64_t position, uint64_t length) {
+  if (position > source.size) return std::string();
+  std::string bytes(std::min(length, source.size - position), '\0');
+  auto count = source.file->ReadAt(position, bytes.size(), bytes.data());
+  if (!count.ok()) return MakeError(Reason::DISK_FAILED, MessageOf(count.status()));
+  bytes.resize(*count);
+  return bytes;
+}
+
+absl::Status CheckHeader(const JournalSource& source) {
+  const FileHeader& header = source.header;
+  if (header.file != source.number) {
+    return MakeError(Reason::DATA_LOSS, "journal file header names file ", header.file);
+  }
+  if (header.generation == Generation{} || header.first_commit_position % kBlock != 0 ||
+      header.first_commit_position < 3 * kBlock || header.first_commit_position > source.size) {
+    return MakeError(Reason::DATA_LOSS, "journal file header of generation ", header.generation,
+                     " with the first commit at ", header.first_commit_position, " of ",
+                     source.size);
+  }
+  return absl::OkStatus();
+}
+
+// Calls `visit(position, block)` for every whole block from `position` on, until it returns false.
+template <class Visit>
+absl::Status ForEachBlock(const JournalSource& source, uint64_t position, Visit visit) {
+  while (position + kBlock <= source.size) {
+    VARVE_ASSIGN_OR_RETURN(const std::string bytes, Read(source, position, kScanBytes));
+    const uint64_t whole = bytes.size() / kBlock * kBlock;
+    if (whole == 0) break;
+    for (uint64_t at = 0; at < whole; at += kBlock)
+      if (!visit(position + at, std::string_view(bytes).substr(at, kBlock))) {
+        return absl::OkStatus();
+      }
+    position += whole;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<JournalSource> OpenJournalSource(FileSystem& files, const std::string& directory,
+                                                FileNumber number) {
+  JournalSource source;
+  source.number = number;
+  source.path = JoinPath(directory, JournalName(number));
+  auto file = files.Open(source.path, OpenMode::kRead);
+  if (!file.ok()) return MakeError(Reason::DISK_FAILED, MessageOf(file.status()));
+  source.file = *std::move(file);
+  const auto size = source.file->Size();
+  if (!size.ok()) return MakeError(Reason::DISK_FAILED, MessageOf(size.status()));
+  source.size = *size;
+  VARVE_ASSIGN_OR_RETURN(const std::string block, Read(source, 0, kFileHeaderBytes));
+  auto header = DecodeFileHeader(block, FileKind::kJournal);
+  source.header_status = header.status();
+  if (ReasonOf(header.status()) == Reason::NEWER_FORMAT) {
+    return AddContext(header.status(), source.path);
+  }
+  if (header.ok()) {
+    source.header = *header;
+    source.header_status = CheckHeader(source);
+  }
+  return source;
+}
+
+absl::StatusOr<Checkpoint> LoadCheckpoint(const JournalSource& source) {
+  const JournalFileRef self{source.number, source.header.generation};
+  VARVE_ASSIGN_OR_RETURN(const std::string head,
+                         Read(source, kFileHeaderBytes, kCheckpointFixedBytes));
+  VARVE_ASSIGN_OR_RETURN(const uint64_t length, CheckpointBytes(head, self.generation));
+  if (kFileHeaderBytes + length != source.header.first_commit_position) {
+    return MakeError(Reason::DATA_LOSS, "checkpoint of ", length,
+                     " bytes does not end at the first commit");
+  }
+  VARVE_ASSIGN_OR_RETURN(const std::string bytes, Read(source, kFileHeaderBytes, length));
+  VARVE_ASSIGN_OR_RETURN(Checkpoint checkpoint, DecodeCheckpoint(bytes, self.generation));
+  const auto& live = checkpoint.live_files;
+  const bool ascending = std::is_sorted(live.begin(), live.end(), [](const auto& a, const auto& b) {
+    return a.generation < b.generation;
+  });
+  if (live.empty() || live.back() != self || !ascending) {
+    return MakeError(Reason::DATA_LOSS, "checkpoint does not list its own file last");
+  }
+  return checkpoint;
+}
+
+std::optional<JournalCommit> CommitReader::End(absl::Status reason) {
+  end_reason_ = std::move(reason);
+  return std::nullopt;
+}
+
+absl::StatusOr<std::optional<JournalCommit>> CommitReader::Next(
+    std::optional<CommitSequence> expected) {
+  VARVE_ASSIGN_OR_RETURN(const std::string fixed, Read(source_, position_, kCommitFixedBytes));
+  const auto header = DecodeCommitHeader(fixed, source_.header.generation);
+  if (!header.ok()) return End(header.status());
+  torn_ = *header;
+  if (expected && header->sequence != *expected) {
+    return JournalDamage(source_, position_, *expected,
+                         StrCat("commit ", header->sequence, " stands in its place"));
+  }
+  // Compared before anything of that size is allocated.
+  if (header->bytes > source_.size - position_) {
+    return End(MakeError(Reason::DATA_LOSS, "commit of ", header->bytes,
+                         " bytes reaches beyond the file"));
+  }
+  VARVE_ASSIGN_OR_RETURN(std::string bytes, Read(source_, position_, header->bytes));
+  if (bytes.size() != header->bytes) return End(MakeError(Reason::DATA_LOSS, "the file is cut"));
+  const SharedBytes buffer = SharedBytes::Take(std::move(bytes));
+  if (absl::Status status = VerifyCommit(buffer.view(), *header); !status.ok()) {
+    return End(std::move(status));
+  }
+  auto commit = DecodeCommit(buffer, *header);
+  if (!commit.ok()) {
+    return JournalDamage(source_, position_, header->sequence, MessageOf(commit.status()));
+  }
+  position_ += header->bytes;
+  torn_.reset();
+  return std::optional<JournalCommit>(*std::move(commit));
+}
+
+absl::StatusOr<CommitTraces> FindTraces(const JournalSource& source, uint64_t position) {
+  CommitTraces traces;
+  const Generation generation = source.header.generation;
+  VARVE_RETURN_IF_ERROR(
+      ForEachBlock(source, position, [&](uint64_t /*at*/, std::string_view block) {
+        if (const auto header = DecodeCommitHeader(block, generation); header.ok()) {
+          traces.last = std::max(traces.last, header->sequence);
+          traces.durable_through = std::max(traces.durable_through, header->durable_through);
+        }
+        if (const auto tail = DecodeCommitTail(block, generation); tail.ok()) {
+          traces.last = std::max(traces.last, tail->sequence);
+        }
+        return true;
+      }));
+  return traces;
+}
+
+absl::StatusOr<std::optional<uint64_t>> FindNewerCommit(const JournalSource& source,
+                                                        Generation above) {
+  std::optional<uint64_t> found;
+  VARVE_RETURN_IF_ERROR(
+      ForEachBlock(source, kFileHeaderBytes, [&](uint64_t at, std::string_view block) {
+        Generation generation;
+        if (IsCommitOfAnyGeneration(block, &generation) && generation > above) found = at;
+        return !found;
+      }));
+  return found;
+}
+
+absl::Status JournalDamage(const JournalSource& source, uint64_t position, CommitSequence sequence,
+                           std::string_view what) {
+  return MakeError(Reason::DATA_LOSS, "journal file ", source.path, ", position ", position,
+                   ", commit ", sequence, ": ", what);
+}
+
+}  // namespace varve::storage

@@ -1,0 +1,112 @@
+// JournalWriter: the running journal behind Journal. docs/formats.md, "Journal file".
+#ifndef VARVE_STORAGE_JOURNAL_WRITER_H_
+#define VARVE_STORAGE_JOURNAL_WRITER_H_
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/executor.h"
+#include "storage/format/journal_commit.h"
+#include "storage/journal_files.h"
+#include "storage/journal_queue.h"
+
+namespace varve::storage {
+
+// Submit, Post* and the getters are thread-safe; all else runs on the executor, one commit per
+// task, so that notes of synced segments get their turn between commits. While a commit syncs, new
+// frames gather: the group commit needs no artificial delay. Tasks and timers hold the writer
+// weakly or shared, so the handle may be destroyed at any time; what waits is then dropped without
+// a call.
+class JournalWriter : public std::enable_shared_from_this<JournalWriter> {
+ public:
+  JournalWriter(FileSystem& files, std::string directory, DirectoryIdentity identity,
+                JournalOptions options, Checkpoint state, Executor& executor, const Clock& clock);
+
+  // Before anything else; blocks.
+  absl::Status Begin();
+  void ScheduleFirstSeal();
+
+  void Submit(JournalFrame frame, bool urgent, Journal::Done done);
+  void NoteDurableInSegments(GroupId group, FrameSequence through, SyncPoint point);
+  void NotePeer(PeerMark mark);
+  void SetNeedSegmentSync(Journal::NeedSegmentSync callback);
+  void Close(Journal::Done done);
+  void Abandon();
+
+  FileNumber NextFileNumber() { return FileNumber{next_file_.fetch_add(1)}; }
+  [[nodiscard]] absl::Status health() const;
+  [[nodiscard]] CommitSequence durable_through() const { return CommitSequence{durable_.load()}; }
+  [[nodiscard]] uint64_t process_epoch() const { return process_epoch_; }
+  [[nodiscard]] JournalStats stats() const;
+
+ private:
+  using Frames = std::vector<WaitingFrame>;
+
+  void PostDrain();
+  void Post(void (JournalWriter::*step)());
+  // One commit, or the end of a Close.
+  void Drain();
+  bool NextBatch();
+  bool MakeRoom();
+  absl::Status Roll(uint64_t room_bytes);
+  absl::Status WriteBatch(Frames frames);
+  absl::Status WriteCommit(const std::vector<GroupFrame>& groups, Frames* frames,
+                           size_t frame_bytes);
+  void AfterCommit(Frames frames);
+  void NoteFrame(const JournalFrame& frame);
+
+  void Fail(const absl::Status& status);
+  // Gives `status` to all frames that wait; those of them that follow in their group are then
+  // orphans.
+  void Refuse(const absl::Status& status);
+  void DropOrphans(Frames* frames);
+  void FinishClose();
+
+  void AskForSegmentSync();
+  void AskWhenSpaceIsShort();
+
+  void ArmSeal();
+  void OnSealTimer();
+  absl::Status WriteSeal();
+
+  const JournalOptions options_;
+  Executor& executor_;
+  const Clock& clock_;
+  const uint64_t process_epoch_;
+  std::atomic<uint64_t> next_file_;
+  std::atomic<uint64_t> durable_;
+
+  mutable std::mutex mutex_;  // guards these
+  JournalQueue queue_;
+  bool drain_posted_ = false;
+  bool closing_ = false;
+  bool abandoned_ = false;
+  absl::Status health_;
+  JournalStats stats_;
+
+  // Of the executor (of Begin, before).
+  JournalFiles files_;
+  Checkpoint state_;
+  std::map<GroupId, FrameSequence> last_truncation_;
+  std::vector<GroupFrame> preceding_;  // list of the last commit
+  Frames staged_;                      // the next commit, while it waits for room
+  bool blocked_ = false;               // for segment syncs; notes of them try again
+  bool refused_ = false;               // frames were refused: later ones may lack their predecessor
+  bool asked_when_short_ = false;      // since the last roll
+  bool asked_when_blocked_ = false;
+  bool ask_pending_ = false;  // asked while there was no callback
+  Journal::NeedSegmentSync need_sync_;
+  bool unsealed_ = true;  // something was written that no later header vouches for
+  MonoTime last_write_;
+  TimerId seal_timer_;
+  Journal::Done close_done_;
+};
+
+}  // namespace varve::storage
+
+#endif  // VARVE_STORAGE_JOURNAL_WRITER_H_

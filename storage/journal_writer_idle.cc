@@ -1,0 +1,154 @@
+// What the writer does between commits: notes, requests for segment syncs, seals, the end.
+#include <algorithm>
+#include <utility>
+
+#include "common/check.h"
+#include "common/error.h"
+#include "storage/journal_writer.h"
+
+namespace varve::storage {
+
+void JournalWriter::NoteDurableInSegments(GroupId group, FrameSequence through, SyncPoint point) {
+  executor_.Post([self = shared_from_this(), group, through, point] {
+    self->files_.Release(group, through);
+    // A sync that does not know of the last truncation vouches for bytes that are gone.
+    const auto truncation = self->last_truncation_.find(group);
+    if (truncation == self->last_truncation_.end() || truncation->second <= through) {
+      self->state_.replicas.RaiseSyncPoint(group, point);
+    }
+    if (!std::exchange(self->blocked_, false)) return;
+    const std::lock_guard lock(self->mutex_);
+    self->PostDrain();
+  });
+}
+
+void JournalWriter::NotePeer(PeerMark mark) {
+  executor_.Post([self = shared_from_this(), mark] {
+    auto& peers = self->state_.peers;
+    const auto at =
+        std::lower_bound(peers.begin(), peers.end(), mark,
+                         [](const PeerMark& a, const PeerMark& b) { return a.node < b.node; });
+    if (at == peers.end() || at->node != mark.node) {
+      peers.insert(at, mark);
+    } else if (std::pair(at->process_epoch, at->durable) <
+               std::pair(mark.process_epoch, mark.durable)) {
+      *at = mark;
+    }
+  });
+}
+
+void JournalWriter::SetNeedSegmentSync(Journal::NeedSegmentSync callback) {
+  executor_.Post([self = shared_from_this(), callback = std::move(callback)]() mutable {
+    self->need_sync_ = std::move(callback);
+    if (std::exchange(self->ask_pending_, false)) self->AskForSegmentSync();
+  });
+}
+
+void JournalWriter::AskForSegmentSync() {
+  if (need_sync_ == nullptr) {
+    ask_pending_ = true;
+  } else {
+    need_sync_();
+  }
+}
+
+// Once per file: what is asked for covers every frame so far, and the next file asks again.
+void JournalWriter::AskWhenSpaceIsShort() {
+  if (asked_when_short_) return;
+  const bool many = files_.live() > options_.max_live_files / 2;
+  if (!many && !(files_.ActiveHalfFull() && files_.OlderPinned())) return;
+  asked_when_short_ = true;
+  AskForSegmentSync();
+}
+
+void JournalWriter::ArmSeal() {
+  if (!unsealed_ || seal_timer_ != TimerId{} || !health().ok()) return;
+  seal_timer_ = executor_.RunAt(last_write_ + options_.seal_after, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->OnSealTimer();
+  });
+}
+
+void JournalWriter::OnSealTimer() {
+  seal_timer_ = TimerId{};
+  {
+    const std::lock_guard lock(mutex_);
+    if (abandoned_ || closing_ || !health_.ok()) return;
+  }
+  if (!unsealed_) return;
+  if (clock_.Now() < last_write_ + options_.seal_after) return ArmSeal();
+  if (const absl::Status status = WriteSeal(); !status.ok()) Fail(status);
+}
+
+// Its header says that the last commit is durable. MakeRoom left room for it behind every commit.
+absl::Status JournalWriter::WriteSeal() {
+  if (!files_.HasRoom(CommitBytes(0, preceding_.size(), 0))) return absl::OkStatus();
+  Frames none;
+  VARVE_RETURN_IF_ERROR(WriteCommit({}, &none, 0));
+  unsealed_ = false;
+  return absl::OkStatus();
+}
+
+void JournalWriter::Close(Journal::Done done) {
+  const std::lock_guard lock(mutex_);
+  VARVE_CHECK(!closing_, "the journal is closed twice");
+  closing_ = true;
+  executor_.Post([self = shared_from_this(), done = std::move(done)]() mutable {
+    if (const absl::Status health = self->health(); !health.ok()) return done(health);
+    self->close_done_ = std::move(done);
+    const std::lock_guard lock_again(self->mutex_);
+    self->PostDrain();
+  });
+}
+
+void JournalWriter::FinishClose() {
+  absl::Status status;
+  if (unsealed_) status = WriteSeal();
+  // On a full disk the present file and its seal serve the next start as well.
+  if (status.ok()) status = Roll(0);
+  if (!status.ok() && ReasonOf(status) != Reason::NO_SPACE) return Fail(status);
+  if (seal_timer_ != TimerId{}) executor_.Cancel(std::exchange(seal_timer_, TimerId{}));
+  std::exchange(close_done_, nullptr)(absl::OkStatus());
+}
+
+namespace {
+
+class JournalHandle : public Journal {
+ public:
+  explicit JournalHandle(std::shared_ptr<JournalWriter> writer) : writer_(std::move(writer)) {}
+  ~JournalHandle() override { writer_->Abandon(); }
+
+  void Submit(JournalFrame frame, bool urgent, Done done) override {
+    writer_->Submit(std::move(frame), urgent, std::move(done));
+  }
+  void NoteDurableInSegments(GroupId group, FrameSequence through, SyncPoint point) override {
+    writer_->NoteDurableInSegments(group, through, point);
+  }
+  void NotePeer(PeerMark mark) override { writer_->NotePeer(mark); }
+  void SetNeedSegmentSync(NeedSegmentSync callback) override {
+    writer_->SetNeedSegmentSync(std::move(callback));
+  }
+  FileNumber NextFileNumber() override { return writer_->NextFileNumber(); }
+  absl::Status health() const override { return writer_->health(); }
+  CommitSequence durable_through() const override { return writer_->durable_through(); }
+  uint64_t process_epoch() const override { return writer_->process_epoch(); }
+  JournalStats stats() const override { return writer_->stats(); }
+  void Close(Done done) override { writer_->Close(std::move(done)); }
+
+ private:
+  const std::shared_ptr<JournalWriter> writer_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Journal>> Journal::Begin(FileSystem& files, std::string directory,
+                                                        DirectoryIdentity identity,
+                                                        JournalOptions options, Checkpoint state,
+                                                        Executor& executor, const Clock& clock) {
+  auto writer = std::make_shared<JournalWriter>(files, std::move(directory), identity, options,
+                                                std::move(state), executor, clock);
+  VARVE_RETURN_IF_ERROR(writer->Begin());
+  writer->ScheduleFirstSeal();
+  return std::make_unique<JournalHandle>(std::move(writer));
+}
+
+}  // namespace varve::storage
