@@ -1,0 +1,43 @@
+// Between the messages of varve.v1 and the structs of the in-process service, field by field.
+#ifndef VARVE_SERVER_RPC_CONVERT_H_
+#define VARVE_SERVER_RPC_CONVERT_H_
+
+#include "absl/status/statusor.h"
+#include "server/service/messages.h"
+#include "varve/v1/cluster.pb.h"
+#include "varve/v1/log.pb.h"
+#include "varve/v1/topic.pb.h"
+
+namespace varve::server {
+
+// Requests: hostile. INVALID_REQUEST names the field.
+absl::StatusOr<ProduceRequest> FromProto(const varve::v1::ProduceRequest& in);
+absl::StatusOr<FetchRequest> FromProto(const varve::v1::FetchRequest& in);
+absl::StatusOr<ListOffsetsRequest> FromProto(const varve::v1::ListOffsetsRequest& in);
+absl::StatusOr<CreateTopicRequest> FromProto(const varve::v1::CreateTopicRequest& in);
+absl::StatusOr<GetTopicRequest> FromProto(const varve::v1::GetTopicRequest& in);
+absl::StatusOr<ListTopicsRequest> FromProto(const varve::v1::ListTopicsRequest& in);
+absl::StatusOr<DeleteTopicRequest> FromProto(const varve::v1::DeleteTopicRequest& in);
+absl::StatusOr<GetFeaturesRequest> FromProto(const varve::v1::GetFeaturesRequest& in);
+absl::StatusOr<GetClusterRequest> FromProto(const varve::v1::GetClusterRequest& in);
+absl::StatusOr<Position> FromProto(const varve::v1::Position& in);
+absl::StatusOr<Acks> FromProto(varve::v1::Acks in);
+absl::StatusOr<Isolation> FromProto(varve::v1::Isolation in);
+
+void ToProto(const ProduceReply& in, varve::v1::ProduceReply* out);
+void ToProto(const FetchReply& in, varve::v1::FetchReply* out);
+void ToProto(const ListOffsetsReply& in, varve::v1::ListOffsetsReply* out);
+void ToProto(const TopicInfo& in, varve::v1::CreateTopicReply* out);
+void ToProto(const TopicInfo& in, varve::v1::GetTopicReply* out);
+void ToProto(const ListTopicsReply& in, varve::v1::ListTopicsReply* out);
+void ToProto(const DeleteTopicReply& in, varve::v1::DeleteTopicReply* out);
+void ToProto(const GetFeaturesReply& in, varve::v1::GetFeaturesReply* out);
+void ToProto(const GetClusterReply& in, varve::v1::GetClusterReply* out);
+
+std::string IdBytes(const TopicId& id);
+// Payloads of Data entries, one after another.
+std::string JoinBatches(const std::vector<Entry>& entries);
+
+}  // namespace varve::server
+
+#endif  // VARVE_SERVER_RPC_CONVERT_H_

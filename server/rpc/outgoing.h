@@ -1,0 +1,84 @@
+// Outgoing: what a stream has yet to send, and how the stream ends.
+#ifndef VARVE_SERVER_RPC_OUTGOING_H_
+#define VARVE_SERVER_RPC_OUTGOING_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+namespace varve::server {
+
+// gRPC allows one write under way per stream. Thread-safe. Bounded by the credits of the stream's
+// session. After End nothing more is queued; the stream finishes when what was queued is written,
+// or at once after Abort.
+template <class Reactor, class Message>
+class Outgoing {
+ public:
+  explicit Outgoing(Reactor& reactor) : reactor_(reactor) {}
+
+  void Send(Message message) {
+    std::lock_guard lock(mutex_);
+    if (end_ || finished_) return;
+    queue_.push_back(std::move(message));
+    Advance();
+  }
+  void End(grpc::Status status) {
+    std::lock_guard lock(mutex_);
+    if (!end_) end_ = std::move(status);
+    Advance();
+  }
+  // Drops what waits: the client does not read, or is gone.
+  void Abort(grpc::Status status) {
+    std::lock_guard lock(mutex_);
+    if (finished_) return;
+    end_ = std::move(status);
+    while (queue_.size() > (writing_ ? 1u : 0u)) queue_.pop_back();
+    // A write that hangs ends with the call: finish does not wait for it.
+    finished_ = true;
+    reactor_.Finish(*end_);
+  }
+  // From OnWriteDone.
+  void Written(bool ok) {
+    std::lock_guard lock(mutex_);
+    queue_.pop_front();
+    writing_ = false;
+    ++written_;
+    if (!ok && !finished_) {
+      queue_.clear();
+      if (!end_) end_ = grpc::Status(grpc::StatusCode::CANCELLED, "the client went away");
+    }
+    Advance();
+  }
+  // Number of finished writes, and whether one is under way: to notice a client that does not read.
+  [[nodiscard]] std::pair<uint64_t, bool> Progress() const {
+    std::lock_guard lock(mutex_);
+    return {written_, writing_};
+  }
+
+ private:
+  void Advance() {
+    if (finished_ || writing_) return;
+    if (!queue_.empty()) {
+      writing_ = true;
+      reactor_.StartWrite(&queue_.front());
+    } else if (end_) {
+      finished_ = true;
+      reactor_.Finish(*end_);
+    }
+  }
+
+  Reactor& reactor_;
+  mutable std::mutex mutex_;
+  std::deque<Message> queue_;
+  std::optional<grpc::Status> end_;
+  bool writing_ = false;
+  bool finished_ = false;
+  uint64_t written_ = 0;
+};
+
+}  // namespace varve::server
+
+#endif  // VARVE_SERVER_RPC_OUTGOING_H_

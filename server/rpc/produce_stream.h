@@ -1,0 +1,55 @@
+// ProduceStream: one bidirectional LogService/ProduceStream call on a ProduceSession.
+#ifndef VARVE_SERVER_RPC_PRODUCE_STREAM_H_
+#define VARVE_SERVER_RPC_PRODUCE_STREAM_H_
+
+#include <memory>
+
+#include "server/rpc/call_context.h"
+#include "server/rpc/outgoing.h"
+#include "varve/v1/log.grpc.pb.h"
+
+namespace varve::server {
+
+// Reads on gRPC's threads, answers from the partitions' shards. Deletes itself when the call is
+// done. The call ends when the client has half-closed and every batch is answered, or on Move after
+// the same.
+class ProduceStream final : public grpc::ServerBidiReactor<varve::v1::ProduceStreamRequest,
+                                                           varve::v1::ProduceStreamReply>,
+                            public ProduceEvents,
+                            public MovableStream {
+ public:
+  ProduceStream(const DoorParts& parts, grpc::CallbackServerContext* call);
+
+  // A stream that opens no topic within this time is ended.
+  static constexpr Nanos kOpenTimeout = 30 * kSecond;
+
+  void OnReadDone(bool ok) override;
+  void OnWriteDone(bool ok) override { outgoing_.Written(ok); }
+  void OnCancel() override;
+  void OnDone() override;
+
+  void OnOpened(uint32_t handle, absl::StatusOr<Opened> opened) override;
+  void OnAck(uint64_t request_id, const ProduceResult& result) override;
+  void OnCredit(SessionCredit more) override;
+  void OnMoved(const std::string& why) override;
+  void Move() override { OnMoved("the broker is stopping"); }
+
+ private:
+  void Handle();
+  void ArmOpenTimeout();
+  // One of: the client's half, or a batch or topic under way. The call ends when none is left.
+  void Release();
+
+  const DoorParts parts_;
+  std::unique_ptr<ProduceSession> session_;
+  varve::v1::ProduceStreamRequest request_;
+  Outgoing<ProduceStream, varve::v1::ProduceStreamReply> outgoing_;
+  std::atomic<uint64_t> under_way_{1};
+  std::atomic<bool> opened_{false};
+  std::shared_ptr<ProduceStream*> self_;  // for the timer
+  TimerId open_timer_;
+};
+
+}  // namespace varve::server
+
+#endif  // VARVE_SERVER_RPC_PRODUCE_STREAM_H_

@@ -1,0 +1,61 @@
+// SubscribeStream: one bidirectional LogService/Subscribe call on a SubscribeSession.
+#ifndef VARVE_SERVER_RPC_SUBSCRIBE_STREAM_H_
+#define VARVE_SERVER_RPC_SUBSCRIBE_STREAM_H_
+
+#include <memory>
+
+#include "server/rpc/call_context.h"
+#include "server/rpc/outgoing.h"
+#include "varve/v1/log.grpc.pb.h"
+
+namespace varve::server {
+
+// Deletes itself when the call is done. The call ends when the client half-closes, when it opens
+// nothing in time, or when it leaves a message unread for a minute.
+class SubscribeStream final
+    : public grpc::ServerBidiReactor<varve::v1::SubscribeRequest, varve::v1::SubscribeReply>,
+      public SubscribeEvents,
+      public MovableStream {
+ public:
+  SubscribeStream(const DoorParts& parts, grpc::CallbackServerContext* call);
+
+  // How often it is looked whether the stream has been opened and is being read; the second look
+  // ends it.
+  static constexpr Nanos kWatchInterval = 30 * kSecond;
+
+  void OnReadDone(bool ok) override;
+  void OnWriteDone(bool ok) override { outgoing_.Written(ok); }
+  void OnCancel() override;
+  void OnDone() override;
+
+  void OnOpened(uint32_t handle, uint64_t generation, const Opened& opened) override;
+  void OnData(uint32_t handle, uint64_t generation, Data data) override;
+  void OnProgress(uint32_t handle, uint64_t generation, Offset next_offset,
+                  const LogBounds& bounds) override;
+  void OnEnd(uint32_t handle, uint64_t generation, Offset next_offset, absl::Status why) override;
+  void Move() override;
+
+ private:
+  // False: the stream has been ended.
+  bool Handle();
+  bool HandleOpen(const varve::v1::SubscribeOpen& open);
+  bool AddPartition(const varve::v1::SubscribePartition& partition);
+  bool Fail(const absl::Status& status);
+  void ArmWatch();
+  void Watch();
+
+  const DoorParts parts_;
+  RequestContext context_;
+  std::unique_ptr<SubscribeSession> session_;  // after open
+  varve::v1::SubscribeRequest request_;
+  Outgoing<SubscribeStream, varve::v1::SubscribeReply> outgoing_;
+  std::atomic<bool> opened_{false};
+  // Of the watch, on the timers' executor only.
+  uint64_t written_before_ = 0;
+  bool stuck_before_ = false;
+  std::shared_ptr<SubscribeStream*> self_;
+};
+
+}  // namespace varve::server
+
+#endif  // VARVE_SERVER_RPC_SUBSCRIBE_STREAM_H_
