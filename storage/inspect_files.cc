@@ -91,9 +91,6 @@ std::optional<FileHeader> CheckHeader(FileWindow& file, FileKind kind,
   return std::nullopt;
 }
 
-std::string JournalFileName(FileNumber number) {
-  return absl::StrFormat("%020d.jnl", number.value());
-}
 std::string SegmentFileName(Offset base_offset, FileNumber number) {
   return absl::StrFormat("%020d-%020d.log", base_offset.value(), number.value());
 }

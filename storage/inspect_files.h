@@ -100,7 +100,6 @@ std::vector<IndexRow> InspectIndex(FileSystem& files, const std::string& directo
                                    InspectedIndex* out);
 
 // Names of the formats page.
-std::string JournalFileName(FileNumber number);                      // "<number>.jnl"
 std::string SegmentFileName(Offset base_offset, FileNumber number);  // "<base offset>-<number>.log"
 std::string GroupDirectoryName(GroupId group);                       // 16 hexadecimal digits
 std::optional<GroupId> ParseGroupDirectoryName(std::string_view name);

@@ -8,6 +8,7 @@
 #include "storage/format/journal_commit.h"
 #include "storage/inspect_files.h"
 #include "storage/inspect_text.h"
+#include "storage/journal_files.h"
 
 namespace varve::storage {
 namespace {
@@ -121,7 +122,7 @@ std::vector<InspectedJournalFile*> MarkLive(std::vector<InspectedJournalFile>& j
       live.push_back(file);
       continue;
     }
-    const std::string path = StrCat("journal/", JournalFileName(ref.file));
+    const std::string path = StrCat("journal/", JournalName(ref.file));
     const auto same_name = std::find_if(journal.begin(), journal.end(),
                                         [&](const auto& f) { return f.finding.path == path; });
     const std::string reason = StrCat("the checkpoint lists it under generation ", ref.generation);
@@ -189,8 +190,7 @@ InspectedJournalFile WalkJournalFile(FileSystem& files, const std::string& direc
   out.generation = header->generation;
   out.first_commit_position = header->first_commit_position;
   out.end_position = out.first_commit_position;
-  if (!path.ends_with(JournalFileName(header->file)) ||
-      header->first_commit_position < kCheckpointAt ||
+  if (!path.ends_with(JournalName(header->file)) || header->first_commit_position < kCheckpointAt ||
       header->first_commit_position % limits::kBlockBytes != 0) {
     Blame(&out.finding, Verdict::kCorrupt, 0, "the header contradicts itself or the name");
     return out;

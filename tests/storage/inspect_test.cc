@@ -2,10 +2,12 @@
 
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "common/error.h"
+#include "common/executor.h"
 #include "tests/storage/inspect_directory_maker.h"
 
 namespace varve::storage {
@@ -270,6 +272,94 @@ TEST_F(InspectTest, DeletedFilesAreMissed) {
   SetUp();
   Remove(PathOf(closed_, ".idx"));  // derived
   EXPECT_EQ(RunCommand({path_}).exit_code, kInspectClean);
+}
+
+// Two live files: the older holds commits 21 and 22, the newer one's checkpoint includes them.
+class InspectTwoJournalFilesTest : public InspectTest {
+ protected:
+  static constexpr char kNewer[] = "journal/00000000000000000004.jnl";
+  void SetUp() override {
+    InspectTest::SetUp();
+    Checkpoint checkpoint;
+    checkpoint.process_epoch = 4;
+    checkpoint.last_commit = CommitSequence(22);
+    checkpoint.durable_through = CommitSequence(22);
+    checkpoint.next_file = FileNumber(9);
+    checkpoint.next_generation = Generation(7);
+    checkpoint.live_files = {{FileNumber(3), Generation(5)}};
+    ReplicaRecord record = MakeRecord({closed_, active_});
+    record.last_frame = FrameSequence(11);
+    const EntryHeader& synced = active_.entries[2].header;
+    record.sync_point = {active_.ref.file, active_.positions[3], synced.last_index,
+                         synced.next_offset()};
+    checkpoint.replicas.Put(record);
+    Write(kNewer, MakeJournal(identity_, {FileNumber(4), Generation(6)}, checkpoint, {}).bytes);
+  }
+};
+
+TEST_F(InspectTwoJournalFilesTest, BothAreLiveAndClean) {
+  const InspectReport report = Inspect();
+  EXPECT_TRUE(report.recovery.starts) << report.recovery.refusal;
+  EXPECT_EQ(report.CountDamage(), 0u);
+  ASSERT_EQ(report.journal.size(), 2u);
+  EXPECT_TRUE(report.journal[0].live && report.journal[1].live);
+  EXPECT_TRUE(!report.journal[0].newest_checkpoint && report.journal[1].newest_checkpoint);
+}
+
+TEST_F(InspectTwoJournalFilesTest, TheLastCommitOfAnOlderFileIsNeverTorn) {
+  Flip(kJournal, journal_.commit_positions[1] + 300);
+  const InspectReport report = Inspect();
+  EXPECT_FALSE(report.recovery.starts);
+  EXPECT_EQ(ByPath(report)[kJournal].verdict, Verdict::kCorrupt);
+  EXPECT_EQ(ByPath(report)[kJournal].position, journal_.commit_positions[1]);
+}
+
+TEST_F(InspectTwoJournalFilesTest, ADeletedOlderFileIsMissed) {
+  Remove(kJournal);
+  const InspectReport report = Inspect();
+  EXPECT_FALSE(report.recovery.starts);
+  EXPECT_EQ(ByPath(report)[kJournal].verdict, Verdict::kMissing);
+}
+
+TEST_F(InspectTwoJournalFilesTest, ATornRollIsNoDamage) {
+  Write("journal/00000000000000000005.jnl", std::string(8192, '\0'));
+  const FileFinding finding = OnlyFinding(Inspect());
+  EXPECT_EQ(finding.path, "journal/00000000000000000005.jnl");
+  EXPECT_EQ(finding.verdict, Verdict::kTorn);
+}
+
+// The journal as the broker writes it: its frames hold a segment that is not on disk yet.
+TEST_F(InspectTest, AJournalOfTheRealWriterIsRead) {
+  Remove(kJournal);
+  fs::remove_all(path_ + "/" + kGroupPath);
+  JournalFrame frame;
+  frame.group = kMadeGroup;
+  frame.replica_epoch = ReplicaEpoch(1);
+  frame.sequence = FrameSequence(1);
+  frame.scalars = MakeRecord({closed_}).scalars;
+  frame.steps = {CreateReplicaStep{}, SegmentSetStep{{}, {closed_.ref}}, AppendOf(closed_, 0)};
+  auto executor = ThreadExecutor("journal");
+  Checkpoint fresh;
+  fresh.process_epoch = 1;
+  fresh.next_file = FileNumber(20);
+  fresh.next_generation = Generation(1);
+  auto journal = Journal::Begin(RealFileSystem(), path_ + "/journal", identity_,
+                                {.file_bytes = 1 << 20}, fresh, *executor, RealClock());
+  ASSERT_TRUE(journal.ok()) << journal.status();
+  std::promise<absl::Status> written;
+  (*journal)->Submit(std::move(frame), false,
+                     [&](absl::Status s) { written.set_value(std::move(s)); });
+  ASSERT_TRUE(written.get_future().get().ok());
+  const InspectReport report = Inspect();
+  EXPECT_TRUE(report.recovery.starts) << report.recovery.refusal;
+  EXPECT_EQ(report.CountDamage(), 0u);
+  ASSERT_EQ(report.groups.size(), 1u);
+  EXPECT_EQ(report.groups[0].record->scalars.end, closed_.end);
+  EXPECT_THAT(ByPath(report)[PathOf(closed_, ".log")].recovery,
+              testing::HasSubstr("from the journal"));
+  std::promise<absl::Status> closed;
+  (*journal)->Close([&](absl::Status s) { closed.set_value(std::move(s)); });
+  EXPECT_TRUE(closed.get_future().get().ok());
 }
 
 TEST_F(InspectTest, FilesThatNobodyNamesAreToldApartFromUnknownOnes) {
