@@ -84,10 +84,10 @@ void Group::PostFlush() {
 }
 
 void Group::Flush() {
-  // Inputs that arrive while the listener runs wait for a flush of their own, so that a listener
-  // which proposes whenever it is called cannot keep the shard from its other tasks.
-  if (delivering_) return PostFlush();
+  VARVE_CHECK(!delivering_, "the log called back from within a call");
   if (stopped_ || inputs_.empty()) return;
+  // What the listener proposes meanwhile waits for a flush of its own, so that a listener which
+  // proposes whenever it is called cannot keep the shard from its other tasks.
   for (Input& input : std::exchange(inputs_, {})) core_.Step(std::move(input));
   Deliver(core_.TakeEffects());
   ArmTickTimer();
@@ -125,7 +125,6 @@ void Group::WriteToLog(DiskOperation operation) {
 
 // Directly, without a hop: the log calls back in a task of the shard.
 void Group::OnWritten(DiskSequence sequence, Term term, const absl::Status& status) {
-  if (stopped_) return;
   if (status.ok()) {
     inputs_.emplace_back(DiskDone{sequence, term});
   } else {

@@ -13,11 +13,11 @@ const Configuration& Core::ActiveConfiguration() const {
                                      : configurations_.committed.configuration;
 }
 
-// Counting replicas proves an entry of the leader's own term only; older ones are committed by a
-// later one of this term (section 5.4.2 and figure 8 of the Raft paper).
+// Never beyond the own end: a leader exposes nothing that it has not appended itself.
 void Core::AdvanceCommit() {
-  const Index index = std::min(MajorityIndex(ActiveConfiguration(), durable_), end_.last_index);
-  if (index > commit_index_ && index >= barrier_index_) CommitThrough(index);
+  const Index majority = CommittableIndex(ActiveConfiguration(), durable_, barrier_index_);
+  const Index index = std::min(majority, end_.last_index);
+  if (index > commit_index_) CommitThrough(index);
 }
 
 void Core::CommitThrough(Index index) {

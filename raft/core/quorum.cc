@@ -36,6 +36,12 @@ Index MajorityIndex(const Configuration& configuration, const std::map<ReplicaId
   return std::min(index, MajorityIndexOf(configuration.outgoing, indices));
 }
 
+Index CommittableIndex(const Configuration& configuration,
+                       const std::map<ReplicaId, Index>& durable, Index first_of_term) {
+  const Index index = MajorityIndex(configuration, durable);
+  return index >= first_of_term ? index : Index{};
+}
+
 bool HasMajority(const Configuration& configuration, const std::set<ReplicaId>& granted) {
   return HasMajorityOf(configuration.voters, granted) &&
          (configuration.outgoing.empty() || HasMajorityOf(configuration.outgoing, granted));

@@ -17,6 +17,15 @@ namespace varve::raft {
 [[nodiscard]] Index MajorityIndex(const Configuration& configuration,
                                   const std::map<ReplicaId, Index>& indices);
 
+// Up to where a leader may commit: what every majority holds, provided that this reaches an entry
+// of the leader's own term. Counting replicas proves nothing about entries of older terms, which a
+// later leader may still replace; they are committed by an own one behind them (section 5.4.2 and
+// figure 8 of the Raft paper). `first_of_term` is the leader's first entry in its term; 0 when
+// nothing may be committed.
+[[nodiscard]] Index CommittableIndex(const Configuration& configuration,
+                                     const std::map<ReplicaId, Index>& durable,
+                                     Index first_of_term);
+
 // Whether `granted` has every majority.
 [[nodiscard]] bool HasMajority(const Configuration& configuration,
                                const std::set<ReplicaId>& granted);

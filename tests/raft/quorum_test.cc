@@ -103,6 +103,27 @@ TEST(QuorumTest, AgreesWithTheDefinitionOnRandomConfigurations) {
   }
 }
 
+// Figure 8 of the Raft paper: five replicas; the entry at index 2 is of term 2; the leader of term
+// 4 has its first entry at index 3.
+TEST(CommittableIndexTest, OlderTermsCommitOnlyThroughAnEntryOfTheLeadersTerm) {
+  struct Case {
+    const char* name;
+    std::map<uint32_t, uint64_t> durable;
+    uint64_t expected;
+  };
+  const Case cases[] = {
+      {"(c): a majority holds only the older entry", {{1, 3}, {2, 2}, {3, 2}, {4, 1}, {5, 1}}, 0},
+      {"all hold the older entry", {{1, 3}, {2, 2}, {3, 2}, {4, 2}, {5, 2}}, 0},
+      {"(e): a majority holds the leader's entry", {{1, 3}, {2, 3}, {3, 3}, {4, 1}, {5, 1}}, 3},
+      {"a majority without the leader's own disk", {{1, 2}, {2, 4}, {3, 3}, {4, 3}, {5, 1}}, 3},
+      {"a later entry of the term", {{1, 6}, {2, 5}, {3, 5}, {4, 3}, {5, 1}}, 5},
+  };
+  for (const Case& c : cases) {
+    EXPECT_EQ(CommittableIndex(Of({1, 2, 3, 4, 5}), Held(c.durable), Index{3}), Index{c.expected})
+        << c.name;
+  }
+}
+
 TEST(IsSoleVoterTest, NeedsToBeAloneInEveryList) {
   EXPECT_TRUE(IsSoleVoter(Of({1}), Replica(1)));
   EXPECT_TRUE(IsSoleVoter(Of({1}, {1}), Replica(1)));
