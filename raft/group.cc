@@ -95,9 +95,9 @@ void Group::Flush() {
 
 // Stop may be called by any of the callbacks; after it only results are delivered, by it.
 void Group::Deliver(Effects effects) {
+  delivering_ = true;
   for (DiskOperation& operation : effects.disk) WriteToLog(std::move(operation));
   for (ProposalResult& result : effects.results) results_.push_back(std::move(result));
-  delivering_ = true;
   if (effects.role_change) listener_.OnRoleChange(*effects.role_change);
   if (effects.committed && !stopped_) {
     listener_.OnCommitted(*effects.committed, core_.high_watermark());
