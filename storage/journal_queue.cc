@@ -55,7 +55,7 @@ void JournalQueue::Push(WaitingFrame frame) {
 std::vector<WaitingFrame> JournalQueue::Take(size_t preceding_groups, size_t max_commit_bytes) {
   Batch batch(preceding_groups, max_commit_bytes);
   bool took_turn = false;
-  if (others_first_ && waiting_ > 0) took_turn = TakeTurn(&batch);
+  if (others_first_) took_turn = TakeOther(&batch);
   if (TakeUrgent(&batch)) {
     while (waiting_ > 0 && TakeTurn(&batch)) took_turn = true;
   }
@@ -90,6 +90,17 @@ bool JournalQueue::TakeTurn(Batch* batch) {
     group.in_turn = false;
     Forget(id);
   }
+}
+
+bool JournalQueue::TakeOther(Batch* batch) {
+  for (size_t i = 0; i < turns_.size(); ++i) {
+    const GroupId id = turns_.front();
+    turns_.pop_front();
+    turns_.push_back(id);
+    const Group& group = groups_.at(id);
+    if (group.urgent == 0 && !group.frames.empty()) return Pop(id, batch);
+  }
+  return false;
 }
 
 bool JournalQueue::Pop(GroupId id, Batch* batch) {

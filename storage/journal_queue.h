@@ -43,6 +43,8 @@ class JournalQueue {
   // False when the commit is full.
   bool TakeUrgent(Batch* batch);
   bool TakeTurn(Batch* batch);
+  // Of the next group in turn that has nothing urgent; false when there is none.
+  bool TakeOther(Batch* batch);
   bool Pop(GroupId id, Batch* batch);
   void Forget(GroupId id);
 

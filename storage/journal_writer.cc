@@ -95,9 +95,7 @@ void JournalWriter::Drain() {
     return;
   }
   if (!MakeRoom()) return;
-  if (const absl::Status status = WriteBatch(std::exchange(staged_, {})); !status.ok()) {
-    return Fail(status);
-  }
+  if (const absl::Status status = WriteStaged(); !status.ok()) return Fail(status);
   const std::lock_guard lock(mutex_);
   if (!queue_.empty() || closing_) PostDrain();
 }
@@ -151,11 +149,11 @@ absl::Status JournalWriter::Roll(uint64_t room_bytes) {
   return absl::OkStatus();
 }
 
-absl::Status JournalWriter::WriteBatch(Frames frames) {
-  const BatchShape shape = ShapeOf(frames);
-  VARVE_RETURN_IF_ERROR(WriteCommit(shape.groups, &frames, shape.frame_bytes));
+absl::Status JournalWriter::WriteStaged() {
+  const BatchShape shape = ShapeOf(staged_);
+  VARVE_RETURN_IF_ERROR(WriteCommit(shape.groups, &staged_, shape.frame_bytes));
   unsealed_ = true;
-  AfterCommit(std::move(frames));
+  AfterCommit(std::exchange(staged_, {}));
   return absl::OkStatus();
 }
 

@@ -54,7 +54,7 @@ class JournalWriter : public std::enable_shared_from_this<JournalWriter> {
   bool NextBatch();
   bool MakeRoom();
   absl::Status Roll(uint64_t room_bytes);
-  absl::Status WriteBatch(Frames frames);
+  absl::Status WriteStaged();
   absl::Status WriteCommit(const std::vector<GroupFrame>& groups, Frames* frames,
                            size_t frame_bytes);
   void AfterCommit(Frames frames);
@@ -94,7 +94,7 @@ class JournalWriter : public std::enable_shared_from_this<JournalWriter> {
   Checkpoint state_;
   std::map<GroupId, FrameSequence> last_truncation_;
   std::vector<GroupFrame> preceding_;  // list of the last commit
-  Frames staged_;                      // the next commit, while it waits for room
+  Frames staged_;                      // the next commit, until it is durable or refused
   bool blocked_ = false;               // for segment syncs; notes of them try again
   bool refused_ = false;               // frames were refused: later ones may lack their predecessor
   bool asked_when_short_ = false;      // since the last roll

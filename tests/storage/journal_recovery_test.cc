@@ -1,0 +1,312 @@
+#include <gtest/gtest.h>
+
+#include "common/error.h"
+#include "common/random.h"
+#include "storage/journal_files.h"
+#include "storage/journal_scan.h"
+#include "tests/storage/journal_script.h"
+
+namespace varve::storage {
+namespace {
+
+constexpr JournalOptions kTiny = {.file_bytes = 160 << 10, .max_live_files = 4};
+
+constexpr GroupId kA{65536}, kB{65537};
+
+std::string PathOf(const JournalFileRef& ref) { return JoinPath("journal", JournalName(ref.file)); }
+
+// Where the commits of the newest file lie.
+std::map<CommitSequence, std::pair<uint64_t, uint64_t>> Extents(JournalHost& host,
+                                                                const JournalFileRef& ref) {
+  std::map<CommitSequence, std::pair<uint64_t, uint64_t>> out;
+  const auto source = OpenJournalSource(host.disk, "journal", ref.file);
+  EXPECT_TRUE(source.ok()) << source.status();
+  CommitReader reader(*source);
+  while (true) {
+    const uint64_t from = reader.position();
+    const auto commit = reader.Next(std::nullopt);
+    if (!commit.ok() || !commit->has_value()) return out;
+    out[(*commit)->header.sequence] = {from, reader.position()};
+  }
+}
+
+class JournalRecoveryTest : public testing::Test {
+ protected:
+  // Two groups, several commits, one seal at the end if wanted.
+  void Fill(bool seal) {
+    ASSERT_TRUE(host_.Start().ok());
+    GroupScript a(GroupId{65536}, FileNumber{100}), b(GroupId{65537}, FileNumber{101});
+    const auto submit = [&](JournalFrame frame) {
+      host_.Submit(std::move(frame));
+      ASSERT_TRUE(host_.Settle());
+    };
+    submit(a.Create());
+    submit(b.Create());
+    submit(a.Append(2, 3000));
+    host_.Submit(a.Append(1, 200));
+    submit(b.Append(3, 100));
+    submit(a.Truncate(Index{2}));
+    if (seal) {
+      ASSERT_TRUE(host_.scheduler.RunUntilIdle());
+    }
+    host_.Kill();
+    const auto contents = host_.Read();
+    ASSERT_TRUE(contents.ok()) << contents.status();
+    contents_ = *contents;
+    ref_ = contents_.checkpoint.live_files.back();
+    extents_ = Extents(host_, ref_);
+    ASSERT_EQ(extents_.rbegin()->first, contents_.last_commit);
+  }
+  std::string path() const { return PathOf(ref_); }
+
+  // Replicas after the commits up to `last`.
+  ReplicaTable Upto(CommitSequence last) {
+    ReplicaTable table = contents_.checkpoint.replicas;
+    const auto source = OpenJournalSource(host_.disk, "journal", ref_.file);
+    CommitReader reader(*source);
+    while (true) {
+      const auto commit = reader.Next(std::nullopt);
+      if (!commit.ok() || !*commit || (*commit)->header.sequence > last) return table;
+      for (const JournalFrame& frame : (*commit)->frames) EXPECT_TRUE(table.Apply(frame).ok());
+    }
+  }
+
+  JournalHost host_{21, kTiny};
+  JournalContents contents_;
+  JournalFileRef ref_;
+  std::map<CommitSequence, std::pair<uint64_t, uint64_t>> extents_;
+};
+
+TEST_F(JournalRecoveryTest, NoFlippedByteShortensWhatWasAcknowledged) {
+  Fill(/*seal=*/true);
+  const uint64_t end = extents_.rbegin()->second.second;
+  uint64_t refused = 0, equal = 0, cut = 0;
+  for (uint64_t at = 0; at < end; ++at) {
+    const unsigned bit = static_cast<unsigned>(at % 8);
+    ASSERT_TRUE(host_.disk.FlipBit(path(), at, bit).ok());
+    const auto read = host_.Read();
+    ASSERT_TRUE(host_.disk.FlipBit(path(), at, bit).ok());
+    if (!read.ok()) {
+      ASSERT_EQ(ReasonOf(read.status()), Reason::DATA_LOSS) << at << ": " << read.status();
+      ++refused;
+    } else if (read->last_commit == contents_.last_commit) {
+      ASSERT_TRUE(SameReplicas(read->replicas, contents_.replicas)) << at;
+      ++equal;
+    } else {
+      // Only the seal, which nothing later vouches for.
+      ASSERT_EQ(read->last_commit + 1, contents_.last_commit) << at;
+      ASSERT_TRUE(SameReplicas(read->replicas, contents_.replicas)) << at;
+      ++cut;
+    }
+  }
+  EXPECT_GT(refused, 8000u);
+  EXPECT_GT(equal, 1000u);  // padding
+  EXPECT_GT(cut, 50u);
+}
+
+TEST_F(JournalRecoveryTest, DamagedSpansAreNeverTakenForATornWrite) {
+  Fill(/*seal=*/true);
+  const CommitSequence proven = contents_.last_commit - 1;
+  for (const auto& [sequence, extent] : extents_) {
+    const auto [from, to] = extent;
+    for (const std::string& damage :
+         {std::string(to - from, '\0'), std::string(512, '\xff'), std::string(4096, '\0')}) {
+      std::string old(damage.size(), '\0');
+      auto file = host_.disk.Open(path(), OpenMode::kRead);
+      ASSERT_EQ(*(*file)->ReadAt(from, old.size(), old.data()), old.size());
+      ASSERT_TRUE(host_.disk.Corrupt(path(), from, damage).ok());
+      const auto read = host_.Read();
+      ASSERT_TRUE(host_.disk.Corrupt(path(), from, old).ok());
+      if (sequence <= proven) {
+        EXPECT_EQ(ReasonOf(read.status()), Reason::DATA_LOSS) << "commit " << sequence;
+        EXPECT_NE(MessageOf(read.status()).find(path()), std::string_view::npos);
+      } else {
+        ASSERT_TRUE(read.ok()) << read.status();
+        EXPECT_EQ(read->last_commit, proven);
+      }
+    }
+  }
+}
+
+TEST_F(JournalRecoveryTest, TornLastCommitIsCutAtEverySector) {
+  Fill(/*seal=*/false);
+  const auto [from, to] = extents_.rbegin()->second;
+  const CommitSequence last = contents_.last_commit;
+  std::string whole(to - from, '\0');
+  auto file = host_.disk.Open(path(), OpenMode::kRead);
+  ASSERT_EQ(*(*file)->ReadAt(from, whole.size(), whole.data()), whole.size());
+  const ReplicaTable before = Upto(last - 1);
+  for (const bool head_survives : {true, false}) {
+    for (uint64_t at = 512; at < whole.size(); at += 512) {
+      std::string torn = whole;
+      if (head_survives) {
+        std::fill(torn.begin() + static_cast<long>(at), torn.end(), '\0');
+      } else {
+        std::fill(torn.begin(), torn.begin() + static_cast<long>(at), '\0');
+      }
+      ASSERT_TRUE(host_.disk.Corrupt(path(), from, torn).ok());
+      const auto read = host_.Read();
+      ASSERT_TRUE(read.ok()) << read.status();
+      EXPECT_EQ(read->last_commit, last - 1) << at;
+      EXPECT_TRUE(SameReplicas(read->replicas, before)) << at;
+      EXPECT_EQ(read->notes.size(), 1u) << at;
+    }
+  }
+}
+
+TEST_F(JournalRecoveryTest, MissingOrForeignFilesAreRefused) {
+  Fill(/*seal=*/true);
+  DirectoryIdentity other = TestIdentity();
+  other.node = NodeId{8};
+  EXPECT_EQ(ReasonOf(ReadJournal(host_.disk, "journal", other).status()),
+            Reason::FOREIGN_DIRECTORY);
+  ASSERT_TRUE(host_.disk.RemoveFile(path()).ok());
+  EXPECT_EQ(host_.Read().status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(ReadJournal(host_.disk, "nowhere", TestIdentity()).status().code(),
+            absl::StatusCode::kNotFound);
+}
+
+// Several live files: each must be there, of the generation listed, and whole.
+TEST(JournalRecovery, EveryListedFileIsNeeded) {
+  JournalHost host(22, kTiny);
+  ASSERT_TRUE(host.Start().ok());
+  GroupScript a(GroupId{65536}, FileNumber{100});
+  host.Submit(a.Create());
+  for (int i = 0; i < 40; ++i) {
+    host.Submit(a.Append(1, 9000));
+    ASSERT_TRUE(host.Settle());
+  }
+  host.Kill();
+  const auto contents = host.Read();
+  ASSERT_TRUE(contents.ok()) << contents.status();
+  const auto& live = contents->checkpoint.live_files;
+  ASSERT_GE(live.size(), 3u);
+  uint64_t frames = 0;
+  ASSERT_TRUE(ReplayJournal(host.disk, "journal", *contents, [&](const JournalFrame&) {
+                ++frames;
+                return absl::OkStatus();
+              }).ok());
+  EXPECT_EQ(frames, host.acknowledged.size());
+  for (size_t i = 0; i + 1 < live.size(); ++i) {
+    const auto extents = Extents(host, live[i]);
+    const std::vector<uint64_t> places = {100, 4100, extents.begin()->second.first + 100,
+                                          extents.rbegin()->second.second - 10};
+    for (const uint64_t at : places) {
+      ASSERT_TRUE(host.disk.FlipBit(PathOf(live[i]), at, 3).ok());
+      EXPECT_EQ(ReasonOf(host.Read().status()), Reason::DATA_LOSS) << i << " at " << at;
+      ASSERT_TRUE(host.disk.FlipBit(PathOf(live[i]), at, 3).ok());
+    }
+    ASSERT_TRUE(host.disk.Rename(PathOf(live[i]), "aside").ok());
+    EXPECT_EQ(ReasonOf(host.Read().status()), Reason::DATA_LOSS) << i;
+    ASSERT_TRUE(host.disk.Rename("aside", PathOf(live[i])).ok());
+  }
+}
+
+TEST(JournalRecovery, TornRollIsIgnoredAndItsGenerationNotUsedAgain) {
+  JournalHost host(23, kTiny);
+  ASSERT_TRUE(host.Start().ok());
+  GroupScript a(GroupId{65536}, FileNumber{100});
+  host.Submit(a.Create());
+  ASSERT_TRUE(host.Settle());
+  ASSERT_TRUE(host.Close().ok());
+  host.Kill();
+  const auto closed = host.Read();
+  const JournalFileRef newest = closed->checkpoint.live_files.back();
+  // The closing checkpoint's file has no commit: damage in its head is like a torn roll.
+  ASSERT_TRUE(host.disk.FlipBit(PathOf(newest), 4100, 1).ok());
+  const auto read = host.Read();
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_TRUE(SameReplicas(read->replicas, closed->replicas));
+  EXPECT_EQ(read->notes.size(), 1u);
+  EXPECT_GT(read->checkpoint.next_generation, newest.generation);
+}
+
+// Two groups through several files, with seals, truncations and segment syncs. Returns all frames.
+std::vector<JournalFrame> RunScript(JournalHost& host) {
+  std::vector<JournalFrame> all;
+  if (!host.Start().ok()) return all;
+  GroupScript a(kA, FileNumber{100}), b(kB, FileNumber{101});
+  const auto submit = [&](JournalFrame frame) {
+    all.push_back(frame);
+    host.Submit(std::move(frame), all.size() % 5 == 0);
+  };
+  submit(a.Create());
+  submit(b.Create());
+  for (int i = 0; i < 24; ++i) {
+    submit(a.Append(1, 20'000));
+    submit(i % 6 == 5 ? b.Truncate(Index{1}) : b.Append(1, 300));
+    if (i % 3 == 0) {
+      EXPECT_TRUE(host.Settle());
+    }
+    if (i % 4 == 3) host.NoteAllDurable();
+    if (i % 8 == 7) host.scheduler.RunFor(50 * kMillisecond);  // a seal
+  }
+  EXPECT_TRUE(host.Settle());
+  return all;
+}
+
+// At least what was acknowledged, at most what was submitted, always a prefix for each group.
+void CheckFound(const JournalHost& host, const std::vector<JournalFrame>& all,
+                const ReplicaTable& replicas) {
+  for (const GroupId group : {kA, kB}) {
+    FrameSequence acknowledged;
+    for (const JournalFrame& frame : host.acknowledged)
+      if (frame.group == group) acknowledged = frame.sequence;
+    const ReplicaRecord* record = replicas.Find(group);
+    const FrameSequence found = record == nullptr ? FrameSequence{} : record->last_frame;
+    ASSERT_GE(found, acknowledged) << "group " << group;
+    ReplicaTable expected;
+    for (const JournalFrame& frame : all) {
+      if (frame.group != group || frame.sequence > found) continue;
+      ASSERT_TRUE(expected.Apply(frame).ok());
+    }
+    if (record == nullptr) continue;
+    ReplicaRecord plain = *record;
+    plain.sync_point = expected.Find(group)->sync_point;
+    ASSERT_EQ(plain, *expected.Find(group));
+  }
+}
+
+// Runs the script on a disk that dies after `ops` operations and loses power. Whatever was
+// acknowledged must be there, and recovery must lead to a journal that works; also when the disk
+// dies again after `ops_of_recovery`.
+void DieAfter(uint64_t seed, uint64_t ops, uint64_t ops_of_recovery) {
+  SCOPED_TRACE(StrCat("seed ", seed, ", power loss after ", ops, " and ", ops_of_recovery));
+  JournalHost host(seed, kTiny);
+  const auto random = SeededRandom(seed * 1000 + ops);
+  host.disk.FailAfter(ops);
+  const std::vector<JournalFrame> all = RunScript(host);
+  for (const uint64_t again : {ops_of_recovery, uint64_t{1} << 60}) {
+    host.Kill();
+    host.disk.PowerLoss(*random);
+    const auto contents = host.Read();
+    const bool nothing = contents.status().code() == absl::StatusCode::kNotFound;
+    if (!nothing || !host.acknowledged.empty()) {
+      ASSERT_TRUE(contents.ok()) << contents.status();
+      CheckFound(host, all, contents->replicas);
+    }
+    host.disk.FailAfter(again);
+    const absl::Status started = host.Start();
+    if (again > ops_of_recovery) {
+      ASSERT_TRUE(started.ok()) << started;
+    }
+  }
+}
+
+TEST(JournalRecovery, PowerLossAtEveryOperationKeepsWhatWasAcknowledged) {
+  for (uint64_t seed = 31; seed < 35; ++seed) {
+    JournalHost host(seed, kTiny);
+    RunScript(host);
+    const uint64_t total = host.disk.ops();
+    ASSERT_GT(total, 40u);
+    ASSERT_GT(host.journal->stats().recycled, 0u);
+    ASSERT_GT(host.journal->stats().seals, 1u);
+    for (uint64_t ops = 0; ops <= total; ++ops) {
+      DieAfter(seed, ops, ops % 7);
+      if (testing::Test::HasFatalFailure()) return;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace varve::storage
