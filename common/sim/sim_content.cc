@@ -53,6 +53,7 @@ SimPages::Page& SimPages::Writable(uint64_t number, bool overwritten) {
 }
 
 void SimPages::Write(uint64_t position, std::string_view bytes) {
+  if (bytes.empty()) return;
   const char* from = bytes.data();
   ForEachPage(position, bytes.size(), [&](uint64_t number, uint64_t offset, uint64_t here) {
     std::memcpy(Writable(number, here == kPage).data() + offset, from, here);
