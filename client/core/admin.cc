@@ -1,0 +1,146 @@
+#include "varve/admin.h"
+
+#include <utility>
+
+#include "client/core/blocking.h"
+#include "client/core/offset_lookup.h"
+#include "client/core/status_mapping.h"
+#include "client_wire/cluster.pb.h"
+#include "client_wire/topic.pb.h"
+
+namespace varve {
+inline namespace v0 {
+namespace {
+
+using client::CallAndWait;
+using client::CallKind;
+namespace wire = client::wire;
+
+std::string Hexadecimal(const std::string& bytes) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string out;
+  for (const char c : bytes) {
+    out += kDigits[static_cast<uint8_t>(c) >> 4];
+    out += kDigits[static_cast<uint8_t>(c) & 15];
+  }
+  return out;
+}
+
+TopicDescription FromWire(const wire::Topic& topic) {
+  TopicDescription out;
+  out.name = topic.name();
+  out.id = Hexadecimal(topic.id());
+  out.replication_factor = topic.replication_factor();
+  out.settings = {topic.config().max_batch_bytes(), topic.config().segment_bytes()};
+  out.created_ms = topic.created_ms();
+  out.partition_count = topic.partition_count();
+  out.state = topic.state();
+  for (const wire::Partition& from : topic.partitions()) {
+    PartitionDescription& to = out.partitions.emplace_back();
+    to.partition = from.partition();
+    to.group_id = from.group_id();
+    to.leader_node = from.leader_node();
+    to.leader_epoch = from.leader_epoch();
+    to.replica_nodes.assign(from.replica_nodes().begin(), from.replica_nodes().end());
+    to.log_start = from.log_start();
+    to.high_watermark = from.high_watermark();
+    to.size_bytes = from.size_bytes();
+  }
+  return out;
+}
+
+}  // namespace
+
+Admin::Admin(const Client& client) : core_(client.core_) {}
+
+Result<TopicDescription> Admin::CreateTopic(const NewTopic& topic) {
+  wire::CreateTopicRequest request;
+  request.set_name(topic.name);
+  request.set_partitions(topic.partitions);
+  request.set_replication_factor(topic.replication_factor);
+  request.mutable_config()->set_max_batch_bytes(topic.settings.max_batch_bytes);
+  request.mutable_config()->set_segment_bytes(topic.settings.segment_bytes);
+  request.set_validate_only(topic.validate_only);
+  std::shared_ptr<wire::CreateTopicReply> reply;
+  if (Status status = CallAndWait(core_, CallKind::kWrite, "/varve.v1.TopicService/CreateTopic",
+                                  std::move(request), &reply);
+      !status.ok()) {
+    return status;
+  }
+  return FromWire(reply->topic());
+}
+
+Result<TopicDescription> Admin::GetTopic(std::string_view name) {
+  wire::GetTopicRequest request;
+  request.set_name(std::string(name));
+  std::shared_ptr<wire::GetTopicReply> reply;
+  if (Status status = CallAndWait(core_, CallKind::kRead, "/varve.v1.TopicService/GetTopic",
+                                  std::move(request), &reply);
+      !status.ok()) {
+    return status;
+  }
+  return FromWire(reply->topic());
+}
+
+Result<std::vector<TopicDescription>> Admin::ListTopics(bool with_partitions) {
+  std::vector<TopicDescription> out;
+  std::string page;
+  do {
+    wire::ListTopicsRequest request;
+    request.set_with_partitions(with_partitions);
+    request.set_page_token(page);
+    std::shared_ptr<wire::ListTopicsReply> reply;
+    if (Status status = CallAndWait(core_, CallKind::kRead, "/varve.v1.TopicService/ListTopics",
+                                    std::move(request), &reply);
+        !status.ok()) {
+      return status;
+    }
+    for (const wire::Topic& topic : reply->topics()) out.push_back(FromWire(topic));
+    page = reply->next_page_token();
+  } while (!page.empty());
+  return out;
+}
+
+Status Admin::DeleteTopic(std::string_view name) {
+  wire::DeleteTopicRequest request;
+  request.set_name(std::string(name));
+  std::shared_ptr<wire::DeleteTopicReply> reply;
+  return CallAndWait(core_, CallKind::kWrite, "/varve.v1.TopicService/DeleteTopic",
+                     std::move(request), &reply);
+}
+
+Result<std::vector<OffsetAnswer>> Admin::ListOffsets(const std::vector<OffsetQuery>& queries) {
+  return client::LookUpOffsets(core_, queries, ReadIsolation::kCommitted,
+                               core_->options().request_timeout);
+}
+
+Result<Features> Admin::GetFeatures() {
+  std::shared_ptr<wire::GetFeaturesReply> reply;
+  if (Status status = CallAndWait(core_, CallKind::kRead, "/varve.v1.ClusterService/GetFeatures",
+                                  wire::GetFeaturesRequest(), &reply);
+      !status.ok()) {
+    return status;
+  }
+  return Features{reply->version(),
+                  {reply->features().begin(), reply->features().end()},
+                  reply->max_request_bytes(),
+                  reply->max_batch_bytes()};
+}
+
+Result<ClusterDescription> Admin::GetCluster() {
+  std::shared_ptr<wire::GetClusterReply> reply;
+  if (Status status = CallAndWait(core_, CallKind::kRead, "/varve.v1.ClusterService/GetCluster",
+                                  wire::GetClusterRequest(), &reply);
+      !status.ok()) {
+    return status;
+  }
+  ClusterDescription out{
+      Hexadecimal(reply->cluster_id()), reply->controller_node(), reply->answering_node(), {}};
+  for (const wire::Broker& broker : reply->brokers()) {
+    out.brokers.push_back({broker.node(), broker.address()});
+  }
+  return out;
+}
+
+}  // namespace v0
+}  // namespace varve

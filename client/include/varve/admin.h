@@ -1,0 +1,111 @@
+// Admin: topics, offsets and what the cluster can do.
+#ifndef VARVE_ADMIN_H_
+#define VARVE_ADMIN_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "varve/api.h"
+#include "varve/client.h"
+#include "varve/reader.h"
+#include "varve/status.h"
+
+namespace varve {
+inline namespace v0 {
+
+struct TopicSettings {
+  uint32_t max_batch_bytes = 0;  // 0: the default, 1 MiB
+  uint64_t segment_bytes = 0;    // 0: the default, 128 MiB
+};
+
+struct NewTopic {
+  std::string name;
+  uint32_t partitions = 1;
+  uint32_t replication_factor = 0;  // 0: the cluster's default
+  TopicSettings settings = {};
+  bool validate_only = false;
+};
+
+struct PartitionDescription {
+  uint32_t partition = 0;
+  uint64_t group_id = 0;
+  uint32_t leader_node = 0;  // 0: none known
+  uint32_t leader_epoch = 0;
+  std::vector<uint32_t> replica_nodes;
+  int64_t log_start = 0;
+  int64_t high_watermark = 0;
+  uint64_t size_bytes = 0;
+};
+
+struct TopicDescription {
+  std::string name;
+  std::string id;  // 32 hexadecimal digits
+  uint32_t replication_factor = 0;
+  TopicSettings settings;
+  int64_t created_ms = 0;
+  uint32_t partition_count = 0;
+  std::string state;  // "creating" or "ready"
+  std::vector<PartitionDescription> partitions;
+};
+
+struct OffsetQuery {
+  TopicPartition partition;
+  StartPosition position;  // kStart, kEnd or kTime
+};
+
+struct OffsetAnswer {
+  TopicPartition partition;
+  int64_t offset = -1;
+  int64_t append_time_ms = -1;  // of the record found; -1: none
+  Status status;                // of this partition alone
+};
+
+struct BrokerDescription {
+  uint32_t node = 0;
+  std::string address;
+};
+
+struct ClusterDescription {
+  std::string cluster_id;  // 32 hexadecimal digits
+  uint32_t controller_node = 0;
+  uint32_t answering_node = 0;
+  std::vector<BrokerDescription> brokers;
+};
+
+struct Features {
+  std::string version;
+  std::vector<std::string> features;
+  uint32_t max_request_bytes = 0;
+  uint32_t max_batch_bytes = 0;
+};
+
+// Thread-safe. Each call blocks for at most ClientOptions::request_timeout; never call it from a
+// callback of the library. Requests that only read are retried while no broker answers; those that
+// change something are not, so that an error says what its outcome() says.
+class VARVE_API Admin {
+ public:
+  explicit Admin(const Client& client);
+
+  // Returns when the topic is known to the answering broker. TOPIC_EXISTS, INVALID_TOPIC_NAME, ...
+  Result<TopicDescription> CreateTopic(const NewTopic& topic);
+  Result<TopicDescription> GetTopic(std::string_view name);
+  // All topics in order of name; their partitions only if asked for.
+  Result<std::vector<TopicDescription>> ListTopics(bool with_partitions = false);
+  Status DeleteTopic(std::string_view name);
+  // One answer for each query, in order.
+  Result<std::vector<OffsetAnswer>> ListOffsets(const std::vector<OffsetQuery>& queries);
+  Result<Features> GetFeatures();
+  Result<ClusterDescription> GetCluster();
+
+ private:
+  std::shared_ptr<client::ClientCore> core_;
+};
+
+}  // namespace v0
+}  // namespace varve
+
+#endif  // VARVE_ADMIN_H_
