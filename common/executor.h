@@ -24,6 +24,7 @@ class Executor {
  public:
   virtual ~Executor() = default;
   virtual void Post(Task task) = 0;
+  // The new timer; 0, and the task dropped, once the destructor has begun.
   virtual TimerId RunAt(MonoTime when, Task task) = 0;
   // True when the timer had not begun and now never will; otherwise nothing happens.
   virtual bool Cancel(TimerId timer) = 0;
@@ -32,7 +33,8 @@ class Executor {
 };
 
 // One thread with a queue and timers. The destructor lets the running task finish, drops what waits
-// and joins; it must not run on the executor itself. `name` (at most 15 bytes) is the thread's name.
+// and joins; it must not run on the executor itself. `name` (at most 15 bytes) is the thread's
+// name.
 std::unique_ptr<Executor> ThreadExecutor(std::string name, const Clock& clock = RealClock());
 
 }  // namespace varve

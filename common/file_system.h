@@ -1,15 +1,17 @@
-// FileSystem and File: the seam to disks. All storage goes through it; nothing else opens a file of a
-// data directory.
+// FileSystem and File: the seam to disks. All storage goes through it; nothing else opens a file of
+// a data directory.
 //
-// Calls block and run on whatever executor calls them; storage calls them only on the executors meant
-// for I/O. Paths are absolute or relative to the process, '/' separated.
+// Calls block and run on whatever executor calls them; storage calls them only on the executors
+// meant for I/O. Paths are absolute or relative to the process, '/' separated.
 //
 // Durability, as POSIX file systems give it and as the simulated ones enforce it:
-//  - written bytes survive a crash of the process at once, a power loss only after SyncData or Sync of
+//  - written bytes survive a crash of the process at once, a power loss only after SyncData or Sync
+//  of
 //    that file returned OK (bytes written later, or truncated since, are not covered);
 //  - a created, renamed or removed name survives a power loss only after SyncDirectory of its
 //    directory returned OK;
-//  - after a failed sync the state of the unsynced bytes is unknown, also to later syncs: the failure
+//  - after a failed sync the state of the unsynced bytes is unknown, also to later syncs: the
+//  failure
 //    is final for the directory (storage latches it; it never retries a sync).
 #ifndef VARVE_COMMON_FILE_SYSTEM_H_
 #define VARVE_COMMON_FILE_SYSTEM_H_
@@ -26,11 +28,13 @@
 
 namespace varve {
 
-// An open file. Positional calls are thread-safe; Truncate and Allocate must not overlap with writes.
+// An open file. Positional calls are thread-safe; Truncate and Allocate must not overlap with
+// writes.
 class File {
  public:
   virtual ~File() = default;  // closes; unsynced bytes stay with the operating system
-  // Writes all pieces one after another from `position` on, or fails (then any part may be written).
+  // Writes all pieces one after another from `position` on, or fails (then any part may be
+  // written).
   virtual absl::Status WriteAt(uint64_t position, std::span<const std::string_view> pieces) = 0;
   absl::Status WriteAt(uint64_t position, std::string_view bytes) {
     return WriteAt(position, std::span<const std::string_view>(&bytes, 1));
@@ -50,9 +54,9 @@ class File {
 };
 
 enum class OpenMode {
-  kRead,        // must exist
-  kReadWrite,   // must exist
-  kCreate,      // read and write; must not exist
+  kRead,       // must exist
+  kReadWrite,  // must exist
+  kCreate,     // read and write; must not exist
 };
 
 struct DirectoryEntry {
@@ -73,8 +77,9 @@ class FileLock {
 };
 
 // Thread-safe. Errors: reasons NO_SPACE (disk full or quota), DISK_FAILED (I/O error) and
-// DIRECTORY_IN_USE (lock held elsewhere); otherwise codes without a reason: NotFound, AlreadyExists,
-// PermissionDenied and what else fits the errno. The text names call, path and errno.
+// DIRECTORY_IN_USE (lock held elsewhere); otherwise codes without a reason: NotFound,
+// AlreadyExists, PermissionDenied and what else fits the errno. The text names call, path and
+// errno.
 class FileSystem {
  public:
   virtual ~FileSystem() = default;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "common/error.h"
+#include "common/file_error.h"
 #include "common/file_system.h"
 #include "common/sim/sim_file_system.h"
 
@@ -394,6 +396,21 @@ TEST(JoinPathTest, PutsOneSlashBetween) {
   EXPECT_EQ(JoinPath("a/", "b"), "a/b");
   EXPECT_EQ(JoinPath("/", "b"), "/b");
   EXPECT_EQ(JoinPath("", "b"), "b");
+}
+
+TEST(FileErrorTest, GivesReasonsWhereTheyFitAndCodesElsewhere) {
+  EXPECT_EQ(ReasonOf(FileError("write", "f", ENOSPC)), Reason::NO_SPACE);
+  EXPECT_EQ(ReasonOf(FileError("write", "f", EDQUOT)), Reason::NO_SPACE);
+  EXPECT_EQ(ReasonOf(FileError("sync", "f", EIO)), Reason::DISK_FAILED);
+  EXPECT_TRUE(absl::IsPermissionDenied(FileError("open", "f", EACCES)));
+  EXPECT_TRUE(absl::IsResourceExhausted(FileError("open", "f", EMFILE)));
+  EXPECT_EQ(FileError("sync", "a/b", EIO).message(), "sync \"a/b\": Input/output error (errno 5)");
+}
+
+TEST(RealFileSystemTest, AFullDeviceIsNoSpace) {
+  const auto file = RealFileSystem().Open("/dev/full", OpenMode::kReadWrite);
+  if (!file.ok()) GTEST_SKIP() << "needs /dev/full";
+  EXPECT_EQ(ReasonOf((*file)->WriteAt(0, "x")), Reason::NO_SPACE);
 }
 
 // The simulated disk promises one thread only.

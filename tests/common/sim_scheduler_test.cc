@@ -61,7 +61,9 @@ TEST(SimSchedulerTest, EqualSeedsRunAlikeAndOthersDiffer) {
 }
 
 // Pins the hash: a change here means that saved seeds replay differently.
-TEST(SimSchedulerTest, TheHashIsTheSameOnEveryBuild) { EXPECT_EQ(PingPong(1).hash, 637630306065095739U); }
+TEST(SimSchedulerTest, TheHashIsTheSameOnEveryBuild) {
+  EXPECT_EQ(PingPong(1).hash, 637630306065095739U);
+}
 
 TEST(SimSchedulerTest, SeedsInterleaveExecutorsDifferentlyButKeepEachOnesOrder) {
   std::set<std::string> interleavings;
