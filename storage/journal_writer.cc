@@ -150,6 +150,12 @@ absl::Status JournalWriter::Roll(uint64_t room_bytes) {
 }
 
 absl::Status JournalWriter::WriteStaged() {
+  // Before the write: a frame that does not fit must stop this process, not every later recovery.
+  // No checkpoint is written in between, and after a failed write none at all.
+  for (const WaitingFrame& waiting : staged_) {
+    const absl::Status status = state_.replicas.Apply(waiting.frame);
+    VARVE_CHECK(status.ok(), MessageOf(status));
+  }
   const BatchShape shape = ShapeOf(staged_);
   VARVE_RETURN_IF_ERROR(WriteCommit(shape.groups, &staged_, shape.frame_bytes));
   unsealed_ = true;
@@ -189,11 +195,7 @@ absl::Status JournalWriter::WriteCommit(const std::vector<GroupFrame>& groups, F
 }
 
 void JournalWriter::AfterCommit(Frames frames) {
-  for (const WaitingFrame& waiting : frames) {
-    const absl::Status status = state_.replicas.Apply(waiting.frame);
-    VARVE_CHECK(status.ok(), MessageOf(status));
-    NoteFrame(waiting.frame);
-  }
+  for (const WaitingFrame& waiting : frames) NoteFrame(waiting.frame);
   AskWhenSpaceIsShort();
   ArmSeal();
   for (WaitingFrame& waiting : frames) waiting.done(absl::OkStatus());
@@ -206,6 +208,7 @@ void JournalWriter::NoteFrame(const JournalFrame& frame) {
     return;
   }
   for (const JournalStep& step : frame.steps) {
+    if (std::holds_alternative<CreateReplicaStep>(step)) last_truncation_.erase(frame.group);
     if (std::holds_alternative<TruncateStep>(step)) last_truncation_[frame.group] = frame.sequence;
   }
 }

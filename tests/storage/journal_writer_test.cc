@@ -240,6 +240,25 @@ TEST(JournalWriter, StaleSegmentSyncDoesNotRaiseTheSyncPointPastATruncation) {
   EXPECT_EQ(host.Read()->replicas.Find(a.group())->sync_point, SyncPoint{});
 }
 
+TEST(JournalWriterDeathTest, FrameThatDoesNotFitStopsTheProcessBeforeItIsWritten) {
+  JournalHost host(13);
+  ASSERT_TRUE(host.Start().ok());
+  GroupScript a(GroupId{65536}, FileNumber{100});
+  host.Submit(a.Create());
+  ASSERT_TRUE(host.Settle());
+  const uint64_t content = host.disk.ContentHash();
+  a.Append(1, 10);
+  const auto submit_with_gap = [&] {
+    host.disk.SetObserver([&](const SimFileOp& op) {
+      if (op.name == "write") std::fputs("#", stderr);
+    });
+    host.Submit(a.Append(1, 10));
+    host.Settle();
+  };
+  EXPECT_DEATH(submit_with_gap(), "^[^#]*the last one was 1");
+  EXPECT_EQ(host.disk.ContentHash(), content);
+}
+
 TEST(JournalWriter, SubmitAndFileNumbersFromManyThreads) {
   JournalHost host(12);
   const auto thread = ThreadExecutor("journal");
