@@ -16,12 +16,11 @@ std::string Normalised(std::string_view key) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<GivenValue>> ReadEnvironment(
-    const std::map<std::string, std::string>& variables, const std::vector<std::string>& reserved) {
+std::vector<GivenValue> ReadEnvironment(const std::map<std::string, std::string>& variables,
+                                        std::vector<std::string>* unknown) {
   std::vector<GivenValue> out;
   for (const auto& [name, text] : variables) {
-    if (!name.starts_with("VARVE_")) continue;
-    if (std::find(reserved.begin(), reserved.end(), name) != reserved.end()) continue;
+    if (!name.starts_with("VARVE_") || name == "VARVE_CONFIG") continue;
     const auto settings = AllSettings();
     const auto found = std::find_if(settings.begin(), settings.end(), [&](const Setting& setting) {
       return EnvironmentName(setting) == name;
@@ -31,11 +30,10 @@ absl::StatusOr<std::vector<GivenValue>> ReadEnvironment(
       continue;
     }
     std::string key = name.substr(6);
-    std::transform(key.begin(), key.end(), key.begin(), [](char c) {
-      return static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-    });
-    return MakeError(Reason::CONFIG_FILE_INVALID, "environment variable ", name,
-                     " is not a setting; the nearest is ", EnvironmentName(NearestSetting(key)));
+    for (char& c : key) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+    unknown->push_back(StrCat("environment variable ", name,
+                              " is not a setting and is ignored; the nearest is ",
+                              EnvironmentName(NearestSetting(key))));
   }
   return out;
 }

@@ -30,9 +30,10 @@ struct GivenValue {
 absl::StatusOr<std::vector<GivenValue>> ReadConfigFile(const std::string& name,
                                                        const std::string& text);
 
-// Every VARVE_* variable must belong to a setting; `reserved` names others to let pass.
-absl::StatusOr<std::vector<GivenValue>> ReadEnvironment(
-    const std::map<std::string, std::string>& variables, const std::vector<std::string>& reserved);
+// Settings given by VARVE_* variables. Others of that prefix are no errors, since orchestrators set
+// some for every service of the name; `unknown` gets a line about each.
+std::vector<GivenValue> ReadEnvironment(const std::map<std::string, std::string>& variables,
+                                        std::vector<std::string>* unknown);
 
 // "--key=value"; the nearest key is named for an unknown one. '-' in a key counts as '_'.
 absl::StatusOr<GivenValue> ReadFlag(std::string_view argument);

@@ -1,0 +1,224 @@
+#include "server/http/metrics_page.h"
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+#include <limits>
+#include <sstream>
+#include <utility>
+#include <vector>
+
+#include "common/error.h"
+#include "server/service/gate.h"
+
+namespace varve::server {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using Labels = std::vector<ClientMetric::Label>;
+
+constexpr double kNanosPerSecond = 1e9;
+
+class Page {
+ public:
+  MetricFamily& Family(std::string name, MetricType type, std::string help) {
+    MetricFamily family;
+    family.name = std::move(name);
+    family.help = std::move(help);
+    family.type = type;
+    families_.push_back(std::move(family));
+    return families_.back();
+  }
+  void Gauge(std::string name, std::string help, double value, Labels labels = {}) {
+    AddGauge(Family(std::move(name), MetricType::Gauge, std::move(help)), value, std::move(labels));
+  }
+  void Counter(std::string name, std::string help, double value, Labels labels = {}) {
+    AddCounter(Family(std::move(name), MetricType::Counter, std::move(help)), value,
+               std::move(labels));
+  }
+  static void AddGauge(MetricFamily& family, double value, Labels labels) {
+    ClientMetric metric;
+    metric.label = std::move(labels);
+    metric.gauge.value = value;
+    family.metric.push_back(std::move(metric));
+  }
+  static void AddCounter(MetricFamily& family, double value, Labels labels) {
+    ClientMetric metric;
+    metric.label = std::move(labels);
+    metric.counter.value = value;
+    family.metric.push_back(std::move(metric));
+  }
+  static void AddHistogram(MetricFamily& family, const LatencyHistogram::Snapshot& snapshot,
+                           Labels labels) {
+    ClientMetric metric;
+    metric.label = std::move(labels);
+    uint64_t count = 0;
+    for (size_t i = 0; i < snapshot.counts.size(); ++i) {
+      count += snapshot.counts[i];
+      const double bound =
+          i < LatencyHistogram::kBuckets
+              ? static_cast<double>(LatencyHistogram::UpperBound(i)) / kNanosPerSecond
+              : std::numeric_limits<double>::infinity();
+      metric.histogram.bucket.push_back({count, bound});
+    }
+    metric.histogram.sample_count = count;
+    metric.histogram.sample_sum = static_cast<double>(snapshot.sum_nanos) / kNanosPerSecond;
+    family.metric.push_back(std::move(metric));
+  }
+  [[nodiscard]] std::string Text() const {
+    std::ostringstream out;
+    prometheus::TextSerializer().Serialize(out, families_);
+    return out.str();
+  }
+
+ private:
+  std::vector<MetricFamily> families_;
+};
+
+struct TopicCounts {
+  uint64_t records_in = 0, bytes_in = 0, batches_in = 0, records_out = 0, bytes_out = 0;
+  void Add(const TopicMetrics& cells) {
+    records_in += cells.records_in.value();
+    bytes_in += cells.bytes_in.value();
+    batches_in += cells.batches_in.value();
+    records_out += cells.records_out.value();
+    bytes_out += cells.bytes_out.value();
+  }
+};
+
+std::vector<std::pair<std::string, TopicCounts>> CountTopics(const BrokerMetrics& metrics) {
+  std::vector<std::pair<std::string, TopicCounts>> rows;
+  TopicCounts other;
+  const auto topics = metrics.Topics();
+  for (const auto& [name, cells] : topics) {
+    if (rows.size() == kMaxTopicSeries) {
+      other.Add(*cells);
+      continue;
+    }
+    rows.emplace_back(name, TopicCounts{});
+    rows.back().second.Add(*cells);
+  }
+  if (topics.size() > kMaxTopicSeries) rows.emplace_back("_other", other);
+  return rows;
+}
+
+void AddTopics(Page& page, const BrokerMetrics& metrics) {
+  struct Column {
+    const char* name;
+    const char* help;
+    uint64_t TopicCounts::*field;
+  };
+  constexpr Column kColumns[] = {
+      {"varve_records_in_total", "Records acknowledged to producers.", &TopicCounts::records_in},
+      {"varve_bytes_in_total", "Bytes of acknowledged batches, as stored.", &TopicCounts::bytes_in},
+      {"varve_batches_in_total", "Batches acknowledged to producers.", &TopicCounts::batches_in},
+      {"varve_records_out_total", "Records sent to consumers.", &TopicCounts::records_out},
+      {"varve_bytes_out_total", "Bytes of batches sent to consumers.", &TopicCounts::bytes_out},
+  };
+  const auto rows = CountTopics(metrics);
+  for (const Column& column : kColumns) {
+    MetricFamily& family = page.Family(column.name, MetricType::Counter, column.help);
+    for (const auto& [name, counts] : rows)
+      Page::AddCounter(family, static_cast<double>(counts.*column.field),
+                       {{"topic", name}, {"api", "varve"}});
+  }
+}
+
+void AddRequests(Page& page, BrokerMetrics& metrics) {
+  MetricFamily& requests =
+      page.Family("varve_requests_total", MetricType::Counter, "Requests received.");
+  for (const RpcRow& row : RpcRows())
+    Page::AddCounter(requests, static_cast<double>(metrics.rpc(row.rpc).requests.value()),
+                     {{"api", "varve"}, {"method", std::string(row.method)}});
+  MetricFamily& latency = page.Family("varve_request_seconds", MetricType::Histogram,
+                                      "From the arrival of a request to its reply.");
+  for (const RpcRow& row : RpcRows())
+    Page::AddHistogram(latency, metrics.rpc(row.rpc).latency.Read(),
+                       {{"api", "varve"}, {"method", std::string(row.method)}});
+  MetricFamily& produce = page.Family("varve_produce_seconds", MetricType::Histogram,
+                                      "From the arrival of a batch to its acknowledgement.");
+  Page::AddHistogram(produce, metrics.produce_latency.Read(), {});
+  MetricFamily& errors = page.Family("varve_request_errors_total", MetricType::Counter,
+                                     "Requests refused or failed, by reason.");
+  for (const auto& [what, count] : metrics.Errors())
+    Page::AddCounter(errors, static_cast<double>(count),
+                     {{"api", "varve"},
+                      {"method", std::string(RowOf(what.first).method)},
+                      {"reason", std::string(InfoOf(what.second).name)}});
+  page.Counter("varve_batches_refused_total", "Batches that did not validate.",
+               static_cast<double>(metrics.batches_refused.value()));
+  page.Gauge("varve_produce_streams", "Open produce streams.",
+             static_cast<double>(metrics.produce_sessions.load(std::memory_order_relaxed)));
+  page.Gauge("varve_subscribe_streams", "Open subscriptions.",
+             static_cast<double>(metrics.subscribe_sessions.load(std::memory_order_relaxed)));
+}
+
+void AddStorage(Page& page, const MetricsInput::BrokerPart& broker) {
+  const storage::JournalStats& journal = broker.journal;
+  page.Counter("varve_journal_commits_total", "Group commits: one write and one sync each.",
+               static_cast<double>(journal.commits));
+  page.Counter("varve_journal_frames_total", "Frames made durable; per commit, how well it groups.",
+               static_cast<double>(journal.frames));
+  page.Counter("varve_journal_bytes_total", "Bytes written to the journal.",
+               static_cast<double>(journal.bytes));
+  page.Counter("varve_journal_seals_total", "Seals written when idle.",
+               static_cast<double>(journal.seals));
+  page.Counter("varve_journal_recycled_files_total", "Journal files used again.",
+               static_cast<double>(journal.recycled));
+  page.Counter("varve_journal_checkpoints_total", "Checkpoints written.",
+               static_cast<double>(journal.checkpoints));
+  page.Counter("varve_journal_sync_seconds_total", "Time spent in syncs of the journal.",
+               static_cast<double>(journal.sync_nanos) / kNanosPerSecond);
+  page.Gauge("varve_dirty_bytes", "Entries in the journal and not yet in segments.",
+             static_cast<double>(broker.dirty_bytes));
+  page.Gauge("varve_dirty_budget_bytes", "Where appends begin to wait.",
+             static_cast<double>(broker.dirty_budget_bytes));
+  page.Gauge("varve_request_memory_bytes", "Memory that requests under way hold.",
+             static_cast<double>(broker.request_memory_bytes));
+  page.Gauge("varve_request_memory_limit_bytes", "Where requests are refused as OVERLOADED.",
+             static_cast<double>(broker.request_memory_limit_bytes));
+  page.Gauge("varve_topics", "Topics.", static_cast<double>(broker.topics));
+  page.Gauge("varve_partitions", "Partitions of all topics.",
+             static_cast<double>(broker.partitions));
+  page.Gauge("varve_disk_failed", "1 after the disk reported an error: no more writes are taken.",
+             broker.disk_failed ? 1 : 0);
+}
+
+void AddProcess(Page& page, const MetricsInput& input) {
+  page.Gauge("varve_build_info", "Always 1; the version is the label.", 1,
+             {{"version", input.version}});
+  page.Gauge("varve_start_timestamp_seconds", "When the process started, Unix time.",
+             static_cast<double>(input.started.value()) / 1e3);
+  page.Gauge("varve_ready", "1 while requests are served.", input.ready ? 1 : 0);
+  if (input.disk) {
+    page.Gauge("varve_disk_free_bytes", "Free space of the data directory's file system.",
+               static_cast<double>(input.disk->free_bytes));
+    page.Gauge("varve_disk_total_bytes", "Size of the data directory's file system.",
+               static_cast<double>(input.disk->total_bytes));
+  }
+  page.Counter("process_cpu_seconds_total", "Processor time used.", input.process.cpu_seconds);
+  page.Gauge("process_resident_memory_bytes", "Resident memory.",
+             static_cast<double>(input.process.resident_bytes));
+  page.Gauge("process_open_fds", "Open file descriptors.",
+             static_cast<double>(input.process.open_fds));
+  page.Gauge("process_max_fds", "Limit of open file descriptors.",
+             static_cast<double>(input.process.max_fds));
+  page.Gauge("process_threads", "Threads.", static_cast<double>(input.process.threads));
+}
+
+}  // namespace
+
+std::string RenderMetrics(const MetricsInput& input) {
+  Page page;
+  AddProcess(page, input);
+  if (input.broker) {
+    AddTopics(page, *input.broker->metrics);
+    AddRequests(page, *input.broker->metrics);
+    AddStorage(page, *input.broker);
+  }
+  return page.Text();
+}
+
+}  // namespace varve::server

@@ -1,0 +1,43 @@
+// The /metrics page: names, labels and help texts of all exported series.
+#ifndef VARVE_SERVER_HTTP_METRICS_PAGE_H_
+#define VARVE_SERVER_HTTP_METRICS_PAGE_H_
+
+#include <optional>
+#include <string>
+
+#include "common/file_system.h"
+#include "server/http/process_stats.h"
+#include "server/metrics/broker_metrics.h"
+#include "storage/journal.h"
+
+namespace varve::server {
+
+// One scrape. `broker` is absent while the process still opens its data directory.
+struct MetricsInput {
+  struct BrokerPart {
+    BrokerMetrics* metrics = nullptr;  // never null
+    storage::JournalStats journal;
+    size_t dirty_bytes = 0, dirty_budget_bytes = 0;
+    size_t request_memory_bytes = 0, request_memory_limit_bytes = 0;
+    uint64_t topics = 0, partitions = 0;
+    bool disk_failed = false;
+  };
+  std::string version;
+  WallTime started;
+  bool ready = false;
+  std::optional<BrokerPart> broker;
+  std::optional<SpaceInfo> disk;
+  ProcessStats process;
+};
+
+// Topics that get series of their own; the others are added up as "_other". By name, so that a
+// scrape does not depend on traffic.
+inline constexpr size_t kMaxTopicSeries = 1000;
+
+// Prometheus' text format 0.0.4.
+std::string RenderMetrics(const MetricsInput& input);
+inline constexpr char kMetricsContentType[] = "text/plain; version=0.0.4; charset=utf-8";
+
+}  // namespace varve::server
+
+#endif  // VARVE_SERVER_HTTP_METRICS_PAGE_H_

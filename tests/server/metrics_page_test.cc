@@ -1,0 +1,94 @@
+#include "server/http/metrics_page.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+namespace varve::server {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+MetricsInput Input(BrokerMetrics& metrics) {
+  MetricsInput input;
+  input.version = "1.2.3";
+  input.started = WallTime(1'700'000'000'500);
+  input.ready = true;
+  input.broker = MetricsInput::BrokerPart{.metrics = &metrics};
+  input.broker->journal.commits = 7;
+  input.broker->journal.sync_nanos = 1'500'000'000;
+  input.broker->topics = 3;
+  input.disk = SpaceInfo{1000, 400};
+  input.process.resident_bytes = 4096;
+  return input;
+}
+
+TEST(MetricsPage, ShowsTheProcessBeforeThereIsABroker) {
+  MetricsInput input;
+  input.version = "1.2.3";
+  const std::string page = RenderMetrics(input);
+  EXPECT_THAT(page, HasSubstr("varve_build_info{version=\"1.2.3\"} 1\n"));
+  EXPECT_THAT(page, HasSubstr("varve_ready 0\n"));
+  EXPECT_THAT(page, Not(HasSubstr("varve_journal")));
+}
+
+TEST(MetricsPage, ShowsWhatWasCounted) {
+  BrokerMetrics metrics;
+  metrics.Topic("orders")->records_in.Add(5);
+  metrics.Topic("orders")->bytes_in.Add(500);
+  metrics.rpc(Rpc::kFetch).requests.Add(2);
+  metrics.rpc(Rpc::kFetch).latency.Observe(150 * kMicrosecond);
+  metrics.rpc(Rpc::kFetch).latency.Observe(60 * kSecond);
+  metrics.CountError(Rpc::kProduce, Reason::OVERLOADED);
+  const std::string page = RenderMetrics(Input(metrics));
+  for (const char* line :
+       {"# TYPE varve_records_in_total counter\n",
+        "varve_records_in_total{topic=\"orders\",api=\"varve\"} 5\n",
+        "varve_bytes_in_total{topic=\"orders\",api=\"varve\"} 500\n",
+        "varve_requests_total{api=\"varve\",method=\"varve.v1.LogService/Fetch\"} 2\n",
+        "# TYPE varve_request_seconds histogram\n",
+        "varve_request_errors_total{api=\"varve\",method=\"varve.v1.LogService/Produce\","
+        "reason=\"OVERLOADED\"} 1\n",
+        "varve_journal_commits_total 7\n", "varve_journal_sync_seconds_total 1.5\n",
+        "varve_topics 3\n", "varve_disk_free_bytes 400\n", "varve_ready 1\n",
+        "varve_start_timestamp_seconds 1700000000.5\n", "process_resident_memory_bytes 4096\n"})
+    EXPECT_THAT(page, HasSubstr(line));
+}
+
+TEST(MetricsPage, HistogramBucketsAreCumulativeAndEndInInfinity) {
+  BrokerMetrics metrics;
+  metrics.produce_latency.Observe(1);
+  metrics.produce_latency.Observe(150 * kMicrosecond);
+  metrics.produce_latency.Observe(60 * kSecond);
+  const std::string page = RenderMetrics(Input(metrics));
+  EXPECT_THAT(page, HasSubstr("varve_produce_seconds_bucket{le=\"0.0001\"} 1\n"));
+  EXPECT_THAT(page, HasSubstr("varve_produce_seconds_bucket{le=\"0.0002\"} 2\n"));
+  EXPECT_THAT(page, HasSubstr("varve_produce_seconds_bucket{le=\"+Inf\"} 3\n"));
+  EXPECT_THAT(page, HasSubstr("varve_produce_seconds_count 3\n"));
+}
+
+TEST(MetricsPage, TopicsBeyondTheCapAreAddedUp) {
+  BrokerMetrics metrics;
+  for (size_t i = 0; i < kMaxTopicSeries + 3; ++i)
+    metrics.Topic("t" + std::to_string(100000 + i))->records_in.Add(2);
+  const std::string page = RenderMetrics(Input(metrics));
+  EXPECT_THAT(page, HasSubstr("varve_records_in_total{topic=\"_other\",api=\"varve\"} 6\n"));
+  size_t rows = 0;
+  std::istringstream lines(page);
+  for (std::string line; std::getline(lines, line);)
+    rows += line.starts_with("varve_records_in_total{");
+  EXPECT_EQ(rows, kMaxTopicSeries + 1);
+}
+
+TEST(ProcessStats, SeesThisProcess) {
+  const ProcessStats stats = ReadProcessStats();
+  EXPECT_GT(stats.resident_bytes, 1u << 20);
+  EXPECT_GE(stats.open_fds, 3u);
+  EXPECT_GE(stats.max_fds, stats.open_fds);
+  EXPECT_GE(stats.threads, 1u);
+}
+
+}  // namespace
+}  // namespace varve::server
