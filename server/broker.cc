@@ -9,13 +9,11 @@
 
 namespace varve::server {
 
-Broker::Broker(const Clock& clock, Random& random, std::unique_ptr<storage::StateStore> store,
-               BrokerOptions options, BrokerExecutors executors)
+Broker::Broker(const Clock& clock, Random& random, BrokerOptions options, BrokerExecutors executors)
     : clock_(clock),
       random_(random),
       options_(std::move(options)),
       executors_(std::move(executors)),
-      store_(std::move(store)),
       gate_(clock) {}
 
 Broker::~Broker() = default;
@@ -25,12 +23,25 @@ absl::StatusOr<std::unique_ptr<Broker>> Broker::Open(FileSystem& files, const Cl
                                                      std::unique_ptr<storage::StateStore> store,
                                                      BrokerOptions options,
                                                      BrokerExecutors executors) {
+  return Open(
+      files, clock, random,
+      [&store]() -> absl::StatusOr<std::unique_ptr<storage::StateStore>> {
+        return std::move(store);
+      },
+      std::move(options), std::move(executors));
+}
+
+absl::StatusOr<std::unique_ptr<Broker>> Broker::Open(FileSystem& files, const Clock& clock,
+                                                     Random& random, StoreOpener open_store,
+                                                     BrokerOptions options,
+                                                     BrokerExecutors executors) {
   VARVE_CHECK(!executors.shards.empty() && executors.background != nullptr);
   std::unique_ptr<Broker> broker(
-      new Broker(clock, random, std::move(store), std::move(options), std::move(executors)));
+      new Broker(clock, random, std::move(options), std::move(executors)));
   VARVE_ASSIGN_OR_RETURN(broker->directory_, storage::DataDirectory::Open(
                                                  files, clock, random, broker->options_.directory,
                                                  broker->executors_.storage));
+  VARVE_ASSIGN_OR_RETURN(broker->store_, open_store());
   broker->host_ =
       std::make_unique<PartitionHost>(*broker->directory_, broker->executors_.shards, clock);
   broker->service_ = std::make_unique<LocalService>(LocalServiceParts{

@@ -35,6 +35,13 @@ struct BrokerOptions {
 // takes it down in reverse. Open and the destructor block; Start and Stop answer through callbacks.
 class Broker {
  public:
+  // Opens the store of the folds; called once the data directory is open and locked, so that
+  // nothing is touched in a directory that is in use or not ours.
+  using StoreOpener = absl::AnyInvocable<absl::StatusOr<std::unique_ptr<storage::StateStore>>()>;
+  static absl::StatusOr<std::unique_ptr<Broker>> Open(FileSystem& files, const Clock& clock,
+                                                      Random& random, StoreOpener open_store,
+                                                      BrokerOptions options,
+                                                      BrokerExecutors executors);
   // `store` may be empty or stale: it is a cache. All references must outlive the broker.
   static absl::StatusOr<std::unique_ptr<Broker>> Open(FileSystem& files, const Clock& clock,
                                                       Random& random,
@@ -63,8 +70,7 @@ class Broker {
   [[nodiscard]] absl::Status health() const { return directory_->health(); }
 
  private:
-  Broker(const Clock& clock, Random& random, std::unique_ptr<storage::StateStore> store,
-         BrokerOptions options, BrokerExecutors executors);
+  Broker(const Clock& clock, Random& random, BrokerOptions options, BrokerExecutors executors);
   void StartController(absl::AnyInvocable<void(absl::Status)> ready);
 
   const Clock& clock_;
