@@ -1,0 +1,108 @@
+#include "server/process/admin_pages.h"
+
+#include <nlohmann/json.hpp>
+
+#include <optional>
+#include <utility>
+
+#include "common/error.h"
+#include "server/config/units.h"
+#include "server/http/metrics_page.h"
+#include "server/version.h"
+
+namespace varve::server {
+namespace {
+
+HttpResponse Unavailable(std::string_view why) {
+  return {.status = 503, .body = StrCat(why, "\n")};
+}
+
+HttpResponse Metrics(AdminView& view) {
+  MetricsInput input;
+  input.version = kVersion;
+  input.started = view.started;
+  input.process = ReadProcessStats();
+  if (auto space = view.files.Space(view.data_dir); space.ok()) input.disk = *space;
+  if (Broker* broker = view.broker.load(std::memory_order_acquire)) {
+    input.ready = broker->ready();
+    input.broker = MetricsInput::BrokerPart{
+        .metrics = &broker->metrics(),
+        .journal = broker->directory().journal_stats(),
+        .dirty_bytes = broker->directory().dirty_bytes(),
+        .dirty_budget_bytes = view.dirty_budget_bytes,
+        .request_memory_bytes = broker->gate().memory_used(),
+        .request_memory_limit_bytes = broker->gate().memory_limit(),
+        .topics = broker->catalogue().size(),
+        .partitions = broker->catalogue().partition_count(),
+        .disk_failed = !broker->health().ok(),
+    };
+  }
+  return {.content_type = kMetricsContentType, .body = RenderMetrics(input)};
+}
+
+HttpResponse Health(AdminView& view) {
+  if (Broker* broker = view.broker.load(std::memory_order_acquire))
+    if (const absl::Status health = broker->health(); !health.ok())
+      return Unavailable(StrCat(InfoOf(ReasonOf(health)).name, ": ", MessageOf(health)));
+  return {.body = "ok\n"};
+}
+
+HttpResponse Ready(AdminView& view) {
+  Broker* broker = view.broker.load(std::memory_order_acquire);
+  if (view.draining.load(std::memory_order_acquire)) return Unavailable("draining");
+  if (broker == nullptr || !broker->ready()) return Unavailable("starting");
+  return Health(view);
+}
+
+struct FoldView {
+  storage::FoldPosition position;
+  uint64_t hash = 0;
+};
+
+// Position and hash of one moment: the fold may move between the two calls.
+absl::StatusOr<std::optional<FoldView>> LookAtFold(storage::StateStore& store, GroupId group) {
+  constexpr int kTries = 20;
+  for (int i = 0; i < kTries; ++i) {
+    VARVE_ASSIGN_OR_RETURN(const auto before, store.FindFold(group));
+    if (!before) return std::nullopt;
+    VARVE_ASSIGN_OR_RETURN(const uint64_t hash, store.HashFold(group));
+    VARVE_ASSIGN_OR_RETURN(const auto after, store.FindFold(group));
+    if (after && after->position == before->position && after->generation == before->generation)
+      return FoldView{before->position, hash};
+  }
+  return MakeError(Reason::OVERLOADED, "the fold changes faster than it can be hashed");
+}
+
+HttpResponse Fold(AdminView& view, const HttpQuery& query) {
+  Broker* broker = view.broker.load(std::memory_order_acquire);
+  if (broker == nullptr || !broker->ready()) return Unavailable("starting");
+  int64_t number = static_cast<int64_t>(kMetadataGroup.value());
+  if (const auto given = query.find("group"); given != query.end()) {
+    const std::optional<int64_t> parsed = ParseCount(given->second);
+    if (!parsed) return {.status = 400, .body = "group is not a number\n"};
+    number = *parsed;
+  }
+  const auto fold = LookAtFold(broker->state_store(), GroupId(static_cast<uint64_t>(number)));
+  if (!fold.ok()) return Unavailable(MessageOf(fold.status()));
+  if (!*fold) return {.status = 404, .body = StrCat("group ", number, " has no fold\n")};
+  const nlohmann::ordered_json json = {
+      {"group", number},
+      {"applied", (*fold)->position.applied.value()},
+      {"term", (*fold)->position.term.value()},
+      // A text: not every reader keeps 64 bits of a number.
+      {"hash", StrCat(absl::Hex((*fold)->hash, absl::kZeroPad16))}};
+  return {.content_type = "application/json", .body = json.dump() + "\n"};
+}
+
+}  // namespace
+
+std::map<std::string, HttpHandler> AdminPages(AdminView& view) {
+  return {
+      {"/metrics", [&view](const HttpQuery&) { return Metrics(view); }},
+      {"/healthz", [&view](const HttpQuery&) { return Health(view); }},
+      {"/readyz", [&view](const HttpQuery&) { return Ready(view); }},
+      {"/admin/fold", [&view](const HttpQuery& query) { return Fold(view, query); }},
+  };
+}
+
+}  // namespace varve::server

@@ -1,0 +1,198 @@
+#include "server/process/process.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+#include <utility>
+
+#include "common/error.h"
+#include "server/log/logging.h"
+#include "server/process/fold_store.h"
+#include "server/version.h"
+
+namespace varve::server {
+namespace {
+
+constexpr std::string_view kModule = "varved";
+// How often a running process looks at its disk's health.
+constexpr std::chrono::seconds kHealthInterval{1};
+
+// The thread's name has at most 15 bytes.
+std::string ShardName(size_t i) { return StrCat("shard-", i); }
+
+}  // namespace
+
+BrokerProcess::BrokerProcess(Config config, std::string ready_file)
+    : config_(std::move(config)),
+      ready_file_(std::move(ready_file)),
+      begun_(RealClock().Now()),
+      random_(SystemRandom()),
+      view_{.files = RealFileSystem(),
+            .data_dir = config_.Text("data_dir"),
+            .started = RealClock().Wall(),
+            .dirty_budget_bytes =
+                static_cast<size_t>(config_.Number("storage.dirty_budget_bytes"))} {}
+
+BrokerProcess::~BrokerProcess() {
+  // Pages may be looking at the broker.
+  http_.reset();
+  grpc_.reset();
+  broker_.reset();
+}
+
+bool BrokerProcess::RequestStop() {
+  std::lock_guard lock(mutex_);
+  if (!serving_) return false;
+  stop_ = true;
+  changed_.notify_all();
+  return true;
+}
+
+Executor* BrokerProcess::AddExecutor(std::string name) {
+  threads_.push_back(ThreadExecutor(std::move(name)));
+  return threads_.back().get();
+}
+
+void BrokerProcess::MakeExecutors() {
+  size_t shards = static_cast<size_t>(config_.Number("shards"));
+  if (shards == 0) shards = std::clamp<size_t>(std::thread::hardware_concurrency(), 1, 256);
+  for (size_t i = 0; i < shards; ++i) executors_.shards.push_back(AddExecutor(ShardName(i)));
+  executors_.storage.journal = AddExecutor("journal");
+  executors_.storage.segments = AddExecutor("segments");
+  executors_.storage.sync = AddExecutor("segment-sync");
+  executors_.storage.reader = AddExecutor("cold-reader");
+  executors_.background = AddExecutor("background");
+  timers_ = AddExecutor("timers");
+}
+
+BrokerOptions BrokerProcess::MakeOptions() const {
+  BrokerOptions options;
+  options.advertised_address = config_.Text("advertise");
+  storage::DataDirectoryOptions& directory = options.directory;
+  directory.path = config_.Text("data_dir");
+  directory.node = NodeId(static_cast<decltype(NodeId().value())>(config_.Number("node_id")));
+  directory.journal.file_bytes = static_cast<uint64_t>(config_.Number("journal.file_bytes"));
+  directory.journal.max_live_files =
+      static_cast<uint32_t>(config_.Number("journal.max_live_files"));
+  directory.dirty_budget_bytes = view_.dirty_budget_bytes;
+  directory.cache_bytes = static_cast<size_t>(config_.Number("storage.cache_bytes"));
+  directory.max_open_files = static_cast<uint32_t>(config_.Number("storage.max_open_files"));
+  directory.sync_interval = config_.Number("storage.sync_interval");
+  return options;
+}
+
+absl::Status BrokerProcess::OpenHttp() {
+  const HostPort address = config_.Address("http.address");
+  VARVE_ASSIGN_OR_RETURN(
+      http_, HttpServer::Start({.host = address.host, .port = address.port}, AdminPages(view_)));
+  return absl::OkStatus();
+}
+
+absl::Status BrokerProcess::OpenBroker() {
+  BrokerOptions options = MakeOptions();
+  const std::string& cluster = config_.Text("cluster_id");
+  if (!cluster.empty() && !ClusterId::Parse(cluster, &options.directory.expected_cluster))
+    return MakeError(Reason::CONFIG_FILE_INVALID, "cluster_id is \"", cluster,
+                     "\", which is not the id of a cluster");
+  VARVE_ASSIGN_OR_RETURN(
+      broker_, Broker::Open(RealFileSystem(), RealClock(), *random_, Broker::StoreOpener([this] {
+                              return OpenFoldStore(RealFileSystem(), view_.data_dir);
+                            }),
+                            std::move(options), executors_));
+  view_.broker.store(broker_.get(), std::memory_order_release);
+  const storage::DirectoryIdentity& identity = broker_->directory().identity();
+  const storage::RecoveryReport& report = broker_->directory().recovery();
+  Log(LogLevel::kInfo, "storage",
+      report.created ? "data directory created" : "data directory recovered",
+      {{"cluster", identity.cluster.ToString()},
+       {"node", identity.node},
+       {"process_epoch", broker_->directory().process_epoch()},
+       {"replicas", report.replicas},
+       {"frames_replayed", report.frames_replayed},
+       {"bytes_replayed", report.bytes_replayed},
+       {"files_trashed", report.files_trashed}});
+  for (const std::string& note : report.notes) Log(LogLevel::kInfo, "storage", note);
+  return absl::OkStatus();
+}
+
+absl::Status BrokerProcess::StartBroker() {
+  broker_->Start([this](absl::Status status) {
+    std::lock_guard lock(mutex_);
+    started_ = std::move(status);
+    changed_.notify_all();
+  });
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return started_.has_value(); });
+  serving_ = started_->ok();
+  return *started_;
+}
+
+absl::Status BrokerProcess::Announce() {
+  const std::string grpc = FormatHostPort(config_.Address("grpc.address").host, grpc_->port());
+  const std::string http = FormatHostPort(config_.Address("http.address").host, http_->port());
+  Log(LogLevel::kInfo, kModule, "ready",
+      {{"grpc", grpc},
+       {"http", http},
+       {"topics", broker_->catalogue().size()},
+       {"after_ms", (RealClock().Now() - begun_) / kMillisecond}});
+  if (ready_file_.empty()) return absl::OkStatus();
+  return ReplaceFile(RealFileSystem(), ready_file_,
+                     StrCat("grpc=", grpc, " http=", http, " pid=", ::getpid(), "\n"));
+}
+
+absl::Status BrokerProcess::StartDoorsAndBroker() {
+  Log(LogLevel::kInfo, kModule, "starting",
+      {{"version", kVersion}, {"data_dir", view_.data_dir}, {"pid", ::getpid()}});
+  const HostPort address = config_.Address("grpc.address");
+  // The door opens after recovery; whether it can is worth knowing before.
+  VARVE_RETURN_IF_ERROR(ProbeAddress(address.host, address.port));
+  VARVE_RETURN_IF_ERROR(OpenHttp());
+  MakeExecutors();
+  VARVE_RETURN_IF_ERROR(OpenBroker());
+  VARVE_ASSIGN_OR_RETURN(grpc_,
+                         GrpcServer::Start({.address = FormatHostPort(address.host, address.port)},
+                                           broker_->service(), RealClock(), *timers_));
+  return StartBroker();
+}
+
+absl::Status BrokerProcess::Run() {
+  VARVE_RETURN_IF_ERROR(StartDoorsAndBroker());
+  grpc_->SetServing(true);
+  VARVE_RETURN_IF_ERROR(Announce());
+  WatchUntilStop();
+  return Drain();
+}
+
+void BrokerProcess::WatchUntilStop() {
+  bool sound = true;
+  std::unique_lock lock(mutex_);
+  while (!changed_.wait_for(lock, kHealthInterval, [&] { return stop_; })) {
+    const absl::Status health = broker_->health();
+    if (health.ok() || !sound) continue;
+    sound = false;
+    // It stays up: what is stored can still be read, and an operator decides about the disk.
+    Log(LogLevel::kError, "storage", MessageOf(health));
+    grpc_->SetServing(false);
+  }
+}
+
+absl::Status BrokerProcess::Drain() {
+  Log(LogLevel::kInfo, kModule, "draining",
+      {{"grace_ms", config_.Number("drain_timeout") / kMillisecond}});
+  view_.draining.store(true, std::memory_order_release);
+  grpc_->SetServing(false);
+  grpc_->Shutdown(config_.Number("drain_timeout"));
+  broker_->Stop([this](absl::Status status) {
+    std::lock_guard lock(mutex_);
+    stopped_ = std::move(status);
+    changed_.notify_all();
+  });
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return stopped_.has_value(); });
+  if (stopped_->ok()) Log(LogLevel::kInfo, kModule, "stopped");
+  return *stopped_;
+}
+
+}  // namespace varve::server
