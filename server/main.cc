@@ -75,7 +75,11 @@ int Main(const std::vector<std::string>& arguments) {
   if (!config.ok()) return Fail(config.status());
   ConfigureLogging(config->Text("log.format"), config->Text("log.level"));
   for (const std::string& note : notes) Log(LogLevel::kWarn, "config", note);
-  if (command->action == Action::kPrintConfig) std::cout << FormatConfig(*config);
+  if (command->action == Action::kPrintConfig) {
+    std::cout << FormatConfig(*config);
+    return 0;
+  }
+  if (const absl::Status checked = config->Check(); !checked.ok()) return Fail(checked);
   if (command->action != Action::kRun) return 0;
   return RunProcess(*std::move(config), command->ready_file);
 }

@@ -70,13 +70,16 @@ absl::StatusOr<Config> Config::Resolve(const std::vector<std::vector<GivenValue>
       entry.source = given.source;
     }
   }
-  for (const Entry& entry : config.entries_)
+  return config;
+}
+
+absl::Status Config::Check() const {
+  for (const Entry& entry : entries_)
     if (entry.setting->required && entry.value.text.empty())
       return MakeError(Reason::CONFIG_FILE_INVALID, entry.setting->key, " is not set: give --",
                        entry.setting->key, "=..., ", EnvironmentName(*entry.setting), " or \"",
                        entry.setting->key, ": ...\" in the configuration file");
-  VARVE_RETURN_IF_ERROR(config.CheckAddresses());
-  return config;
+  return CheckAddresses();
 }
 
 absl::Status Config::CheckAddresses() const {

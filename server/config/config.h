@@ -47,9 +47,11 @@ class Config {
   };
 
   // Later lists win. CONFIG_FILE_INVALID for a value that its setting does not allow, with the
-  // source; for a missing required setting; for an address beyond loopback without
-  // security.allow_anonymous.
+  // source.
   static absl::StatusOr<Config> Resolve(const std::vector<std::vector<GivenValue>>& lists);
+  // Whether a broker may run with it. CONFIG_FILE_INVALID for a missing required setting, and for
+  // an address beyond loopback without security.allow_anonymous.
+  [[nodiscard]] absl::Status Check() const;
 
   // By key; a key that is not in the table is a defect.
   [[nodiscard]] const std::string& Text(std::string_view key) const;

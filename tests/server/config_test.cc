@@ -27,7 +27,10 @@ absl::StatusOr<Config> Resolve(const std::string& yaml,
     VARVE_ASSIGN_OR_RETURN(auto value, ReadFlag(flag));
     given.push_back(std::move(value));
   }
-  return Config::Resolve({std::move(file), std::move(variables), std::move(given)});
+  VARVE_ASSIGN_OR_RETURN(
+      Config config, Config::Resolve({std::move(file), std::move(variables), std::move(given)}));
+  VARVE_RETURN_IF_ERROR(config.Check());
+  return config;
 }
 
 TEST(Units, ParsesWhatPeopleWrite) {
