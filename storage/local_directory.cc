@@ -1,0 +1,342 @@
+#include "storage/local_directory.h"
+
+#include <utility>
+
+#include "common/check.h"
+#include "common/error.h"
+#include "common/meta_entry.h"
+#include "storage/format/file_header.h"
+#include "storage/segment_names.h"
+
+namespace varve::storage {
+namespace {
+
+template <class Id>
+Id DrawId(Random& random) {
+  Id id;
+  do {
+    for (uint8_t& byte : id.bytes) byte = static_cast<uint8_t>(random.Next());
+  } while (id.empty());
+  return id;
+}
+
+Entry BootstrapEntry(GroupId group, const Bootstrap& bootstrap) {
+  EntryHeader header;
+  header.kind = EntryKind::kMeta;
+  header.group = group;
+  header.first_index = header.last_index = Index(1);
+  header.base_offset = Offset(0);
+  header.last_offset = Offset(-1);
+  header.append_time = bootstrap.append_time;
+  const std::string body =
+      EncodeMeta(SegmentStart{Index(0), bootstrap.configuration, {}, StateDigest{}});
+  return FrameBuffer::Copy(body).Seal(header);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(FileSystem& files,
+                                                                   const Clock& clock,
+                                                                   Random& random,
+                                                                   DataDirectoryOptions options,
+                                                                   StorageExecutors executors) {
+  const std::string path = options.path;
+  auto directory = std::make_unique<LocalDirectory>(files, clock, std::move(options), executors);
+  if (absl::Status status = directory->Start(random); !status.ok())
+    return AddContext(status, StrCat("data directory \"", path, "\""));
+  return std::unique_ptr<DataDirectory>(std::move(directory));
+}
+
+LocalDirectory::LocalDirectory(FileSystem& files, const Clock& clock, DataDirectoryOptions options,
+                               StorageExecutors executors)
+    : files_(files),
+      clock_(clock),
+      options_(std::move(options)),
+      executors_(executors),
+      paths_(options_.path),
+      pool_(files, options_.max_open_files),
+      context_{files_, pool_, identity_},
+      budget_(options_.dirty_budget_bytes),
+      cache_(options_.cache_bytes),
+      self_(std::make_shared<LocalDirectory*>(this)) {}
+
+LocalDirectory::~LocalDirectory() {
+  *self_ = nullptr;
+  if (writer_) writer_->Detach();
+}
+
+// --- Opening
+// --------------------------------------------------------------------------------------
+
+absl::Status LocalDirectory::Start(Random& random) {
+  VARVE_RETURN_IF_ERROR(files_.CreateDirectory(paths_.root));
+  VARVE_ASSIGN_OR_RETURN(lock_, files_.Lock(paths_.lock));
+  bool fresh = false;
+  VARVE_RETURN_IF_ERROR(TakeIdentity(random, &fresh));
+  VARVE_RETURN_IF_ERROR(MakeDirectories());
+  Checkpoint state;
+  auto recovered =
+      fresh ? absl::StatusOr<Recovered>(absl::NotFoundError("new")) : Recover(context_, paths_);
+  if (recovered.ok()) {
+    state = std::move(recovered->checkpoint);
+    report_ = std::move(recovered->report);
+    replicas_ = std::move(recovered->replicas);
+  } else if (absl::IsNotFound(recovered.status())) {
+    // New, or a creation that was cut short before its first checkpoint: nothing was ever
+    // acknowledged.
+    VARVE_ASSIGN_OR_RETURN(state, FreshCheckpoint());
+    report_.created = true;
+  } else {
+    return recovered.status();
+  }
+  writer_ = std::make_shared<SegmentWriter>(
+      SegmentWriter::Parts{files_, *executors_.segments, *executors_.sync, clock_, budget_,
+                           paths_.groups, options_.sync_interval});
+  VARVE_ASSIGN_OR_RETURN(journal_,
+                         Journal::Begin(files_, paths_.journal, identity_, options_.journal,
+                                        std::move(state), *executors_.journal, clock_));
+  writer_->SetJournal(journal_.get());
+  journal_->SetNeedSegmentSync([writer = writer_] { writer->RequestSync(); });
+  ArmTrash();
+  return absl::OkStatus();
+}
+
+absl::Status LocalDirectory::TakeIdentity(Random& random, bool* fresh) {
+  const auto block = ReadWholeFile(files_, paths_.identity, kFileHeaderBytes);
+  if (absl::IsNotFound(block.status())) {
+    *fresh = true;
+    VARVE_RETURN_IF_ERROR(RefuseLeftovers());
+    return CreateIdentity(random);
+  }
+  VARVE_RETURN_IF_ERROR(block.status());
+  const auto header = DecodeFileHeader(*block, FileKind::kIdentity);
+  if (!header.ok()) return AddContext(header.status(), paths_.identity);
+  identity_ = header->identity;
+  if (!options_.expected_cluster.empty() && identity_.cluster != options_.expected_cluster)
+    return MakeError(Reason::FOREIGN_DIRECTORY, "it belongs to cluster ",
+                     identity_.cluster.ToString(), ", and the configuration says ",
+                     options_.expected_cluster.ToString());
+  if (identity_.node != options_.node)
+    return MakeError(Reason::FOREIGN_DIRECTORY, "it belongs to node ", identity_.node,
+                     ", and the configuration says node ", options_.node);
+  return absl::OkStatus();
+}
+
+// Segments or a journal without an identity are damage, never a reason to begin anew.
+absl::Status LocalDirectory::RefuseLeftovers() {
+  VARVE_ASSIGN_OR_RETURN(const auto entries, files_.List(paths_.root));
+  for (const DirectoryEntry& entry : entries) {
+    if (entry.name != "groups" && entry.name != "journal") continue;
+    const std::string path = JoinPath(paths_.root, entry.name);
+    VARVE_ASSIGN_OR_RETURN(const auto inside, files_.List(path));
+    if (!inside.empty())
+      return MakeError(Reason::DATA_LOSS, "\"", path, "\" holds files, and \"", paths_.identity,
+                       "\" is missing");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LocalDirectory::CreateIdentity(Random& random) {
+  identity_.cluster =
+      options_.expected_cluster.empty() ? DrawId<ClusterId>(random) : options_.expected_cluster;
+  identity_.directory = DrawId<DirectoryId>(random);
+  identity_.node = options_.node;
+  FileHeader header;
+  header.kind = FileKind::kIdentity;
+  header.identity = identity_;
+  return ReplaceFile(files_, paths_.identity, EncodeFileHeader(header));
+}
+
+absl::Status LocalDirectory::MakeDirectories() {
+  for (const std::string& path : {paths_.journal, paths_.groups, paths_.trash})
+    VARVE_RETURN_IF_ERROR(files_.CreateDirectory(path));
+  return files_.SyncDirectory(paths_.root);
+}
+
+absl::StatusOr<Checkpoint> LocalDirectory::FreshCheckpoint() {
+  VARVE_ASSIGN_OR_RETURN(const auto groups, files_.List(paths_.groups));
+  if (!groups.empty())
+    return MakeError(Reason::DATA_LOSS, "\"", paths_.groups, "\" holds replicas, and \"",
+                     paths_.journal, "\" holds no journal");
+  Checkpoint state;
+  state.process_epoch = 1;
+  state.next_file = FileNumber(1);
+  state.next_generation = Generation(1);
+  return state;
+}
+
+// --- Logs
+// -----------------------------------------------------------------------------------------
+
+LogParts LocalDirectory::Parts() {
+  return {*journal_, *writer_, cache_, budget_, *executors_.reader, context_};
+}
+
+std::vector<GroupId> LocalDirectory::groups() const {
+  std::lock_guard lock(mutex_);
+  std::vector<GroupId> out;
+  for (const auto& [group, replica] : replicas_) out.push_back(group);
+  return out;
+}
+
+absl::StatusOr<std::unique_ptr<PartitionLog>> LocalDirectory::OpenLog(GroupId group,
+                                                                      Executor& shard) {
+  std::shared_ptr<ReplicaFiles> replica;
+  {
+    std::lock_guard lock(mutex_);
+    const auto at = replicas_.find(group);
+    if (at == replicas_.end())
+      return absl::NotFoundError(absl::StrCat("group ", group.value(), " has no replica here"));
+    replica = at->second;
+  }
+  {
+    std::lock_guard lock(replica->mutex);
+    VARVE_CHECK(!std::exchange(replica->log_open, true), "the log of group ", group,
+                " is open already");
+  }
+  return std::unique_ptr<PartitionLog>(
+      std::make_unique<SegmentLog>(Parts(), std::move(replica), shard));
+}
+
+void LocalDirectory::CreateLog(
+    GroupId group, ReplicaEpoch epoch, std::optional<Bootstrap> bootstrap, Executor& shard,
+    absl::AnyInvocable<void(absl::StatusOr<std::unique_ptr<PartitionLog>>)> done) {
+  auto replica = std::make_shared<ReplicaFiles>(group, epoch,
+                                                JoinPath(paths_.groups, GroupDirectoryName(group)));
+  {
+    std::lock_guard lock(mutex_);
+    if (!replicas_.emplace(group, replica).second) {
+      return shard.Post([done = std::move(done), group]() mutable {
+        done(MakeError(Reason::ALREADY_EXISTS, "group ", group, " has a replica here"));
+      });
+    }
+  }
+  replica->log_open = true;
+  auto log = std::make_shared<std::unique_ptr<SegmentLog>>(
+      std::make_unique<SegmentLog>(Parts(), replica, shard));
+  Configurations configurations;
+  std::optional<Entry> first;
+  if (bootstrap) {
+    first = BootstrapEntry(group, *bootstrap);
+    configurations.committed = {Index(1), bootstrap->configuration};
+  }
+  SegmentLog& raw = **log;
+  raw.WriteCreation(
+      std::move(first), std::move(configurations),
+      [this, self = self_, log, group, done = std::move(done)](absl::Status status) mutable {
+        if (!status.ok()) {
+          log->reset();
+          if (*self != nullptr) {
+            std::lock_guard lock(mutex_);
+            replicas_.erase(group);
+          }
+          return done(std::move(status));
+        }
+        done(std::unique_ptr<PartitionLog>(std::move(*log)));
+      });
+}
+
+void LocalDirectory::RemoveLog(GroupId group, Executor& shard, PartitionLog::Done done) {
+  std::shared_ptr<ReplicaFiles> replica;
+  {
+    std::lock_guard lock(mutex_);
+    if (auto node = replicas_.extract(group); !node.empty()) replica = std::move(node.mapped());
+  }
+  if (!replica) {
+    return shard.Post([done = std::move(done), group]() mutable {
+      done(absl::NotFoundError(absl::StrCat("group ", group.value(), " has no replica here")));
+    });
+  }
+  JournalFrame frame;
+  frame.group = group;
+  frame.replica_epoch = replica->epoch;
+  {
+    std::lock_guard lock(replica->mutex);
+    VARVE_CHECK(!replica->log_open, "the log of group ", group, " is removed while it is open");
+    frame.sequence = replica->last_frame + 1;
+    frame.scalars = replica->scalars;
+    replica->cache.clear();
+  }
+  frame.steps.push_back(RemoveReplicaStep{});
+  const FrameSequence removal = frame.sequence;
+  const FileNumber number = journal_->NextFileNumber();
+  journal_->Submit(std::move(frame), true,
+                   [this, self = self_, replica, removal, number, &shard,
+                    done = std::move(done)](absl::Status status) mutable {
+                     if (status.ok()) {
+                       // Behind the writes of the replica that are still queued.
+                       executors_.segments->Post([this, self, replica, removal, number] {
+                         if (*self == nullptr) return;
+                         executors_.sync->Post([this, self, replica, removal, number] {
+                           if (*self != nullptr) BuryReplica(replica, removal, number);
+                         });
+                       });
+                     }
+                     shard.Post([done = std::move(done), status = std::move(status)]() mutable {
+                       done(std::move(status));
+                     });
+                   });
+}
+
+void LocalDirectory::BuryReplica(const std::shared_ptr<ReplicaFiles>& replica,
+                                 FrameSequence removal, FileNumber number) {
+  if (!writer_->health().ok()) return;
+  {
+    std::lock_guard lock(replica->mutex);
+    for (const PlacedSegment& placed : replica->segments) pool_.Forget(placed.segment->path());
+    replica->unsynced.clear();
+  }
+  const std::string name = StrCat(GroupDirectoryName(replica->group), "-", number);
+  absl::Status status = files_.Rename(replica->directory, JoinPath(paths_.trash, name));
+  if (status.ok()) status = files_.SyncDirectory(paths_.trash);
+  if (status.ok()) status = files_.SyncDirectory(paths_.groups);
+  if (!status.ok()) return writer_->Fail(status);
+  journal_->NoteDurableInSegments(replica->group, removal, {});
+  ArmTrash();
+}
+
+// --- Trash
+// ----------------------------------------------------------------------------------------
+
+void LocalDirectory::ArmTrash() {
+  executors_.sync->RunAt(clock_.Now() + options_.trash_delay, [this, self = self_] {
+    if (*self != nullptr) EmptyTrash();
+  });
+}
+
+// What lies there for a shorter time goes a little early: the delay protects from mistakes, not
+// from crashes.
+void LocalDirectory::EmptyTrash() {
+  const auto entries = files_.List(paths_.trash);
+  if (!entries.ok()) return;
+  for (const DirectoryEntry& entry : *entries) {
+    const std::string path = JoinPath(paths_.trash, entry.name);
+    if (!entry.is_directory) {
+      files_.RemoveFile(path).IgnoreError();
+      continue;
+    }
+    if (const auto inside = files_.List(path); inside.ok())
+      for (const DirectoryEntry& file : *inside)
+        files_.RemoveFile(JoinPath(path, file.name)).IgnoreError();
+    // What could not be removed is tried again after the next start.
+    files_.RemoveDirectory(path).IgnoreError();
+  }
+}
+
+// --- State
+// ----------------------------------------------------------------------------------------
+
+absl::Status LocalDirectory::health() const {
+  VARVE_RETURN_IF_ERROR(journal_->health());
+  return writer_->health();
+}
+
+void LocalDirectory::Close(PartitionLog::Done done) {
+  writer_->Drain([this, self = self_, done = std::move(done)](absl::Status status) mutable {
+    if (*self == nullptr) return;
+    if (!status.ok()) return done(std::move(status));
+    journal_->Close(std::move(done));
+  });
+}
+
+}  // namespace varve::storage

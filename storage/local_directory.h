@@ -1,0 +1,81 @@
+// LocalDirectory: DataDirectory on a file system.
+#ifndef VARVE_STORAGE_LOCAL_DIRECTORY_H_
+#define VARVE_STORAGE_LOCAL_DIRECTORY_H_
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "storage/data_directory.h"
+#include "storage/dirty_budget.h"
+#include "storage/entry_cache.h"
+#include "storage/recovery.h"
+#include "storage/segment_log.h"
+#include "storage/segment_writer.h"
+
+namespace varve::storage {
+
+class LocalDirectory final : public DataDirectory {
+ public:
+  LocalDirectory(FileSystem& files, const Clock& clock, DataDirectoryOptions options,
+                 StorageExecutors executors);
+  ~LocalDirectory() override;
+
+  // Blocks; see DataDirectory::Open.
+  absl::Status Start(Random& random);
+
+  [[nodiscard]] const DirectoryIdentity& identity() const override { return identity_; }
+  [[nodiscard]] const RecoveryReport& recovery() const override { return report_; }
+  [[nodiscard]] uint64_t process_epoch() const override { return journal_->process_epoch(); }
+  [[nodiscard]] std::vector<GroupId> groups() const override;
+  absl::StatusOr<std::unique_ptr<PartitionLog>> OpenLog(GroupId group, Executor& shard) override;
+  void CreateLog(
+      GroupId group, ReplicaEpoch epoch, std::optional<Bootstrap> bootstrap, Executor& shard,
+      absl::AnyInvocable<void(absl::StatusOr<std::unique_ptr<PartitionLog>>)> done) override;
+  void RemoveLog(GroupId group, Executor& shard, PartitionLog::Done done) override;
+  bool TryReserveDirty(size_t bytes, Task when_room) override {
+    return budget_.TryReserve(bytes, std::move(when_room));
+  }
+  [[nodiscard]] absl::Status health() const override;
+  [[nodiscard]] JournalStats journal_stats() const override { return journal_->stats(); }
+  [[nodiscard]] size_t dirty_bytes() const override { return budget_.used(); }
+  void Close(PartitionLog::Done done) override;
+
+ private:
+  absl::Status TakeIdentity(Random& random, bool* fresh);
+  absl::Status CreateIdentity(Random& random);
+  absl::Status RefuseLeftovers();
+  absl::Status MakeDirectories();
+  absl::StatusOr<Checkpoint> FreshCheckpoint();
+  [[nodiscard]] LogParts Parts();
+  // On the sync executor.
+  void BuryReplica(const std::shared_ptr<ReplicaFiles>& replica, FrameSequence removal,
+                   FileNumber number);
+  void EmptyTrash();
+  void ArmTrash();
+
+  FileSystem& files_;
+  const Clock& clock_;
+  const DataDirectoryOptions options_;
+  const StorageExecutors executors_;
+  const DirectoryPaths paths_;
+  DirectoryIdentity identity_;
+  RecoveryReport report_;
+  FilePool pool_;
+  const SegmentContext context_;
+  DirtyBudget budget_;
+  EntryCache cache_;
+  std::unique_ptr<FileLock> lock_;
+  std::shared_ptr<SegmentWriter> writer_;
+  std::unique_ptr<Journal> journal_;
+  mutable std::mutex mutex_;
+  std::map<GroupId, std::shared_ptr<ReplicaFiles>> replicas_;
+  // Tasks on executors hold it weakly: gone when the directory is.
+  std::shared_ptr<LocalDirectory*> self_;
+};
+
+}  // namespace varve::storage
+
+#endif  // VARVE_STORAGE_LOCAL_DIRECTORY_H_

@@ -1,0 +1,66 @@
+// ReplicaFiles: everything of one replica that its log, the segment writer, the sync passes and the
+// readers share.
+#ifndef VARVE_STORAGE_REPLICA_FILES_H_
+#define VARVE_STORAGE_REPLICA_FILES_H_
+
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/entry.h"
+#include "common/meta_entry.h"
+#include "storage/replica_state.h"
+#include "storage/segment.h"
+
+namespace varve::storage {
+
+// A segment of the log and how far it goes.
+struct PlacedSegment {
+  std::shared_ptr<Segment> segment;
+  uint64_t end = 0;          // position behind the last entry that was given to the journal
+  uint64_t written_end = 0;  // position behind the last entry in the file
+};
+
+// Where segments stand after the writer has carried out a frame.
+struct WrittenMark {
+  FrameSequence frame;
+  SyncPoint point;
+};
+
+// Fields are guarded by `mutex`, which is held for short steps in memory only. Lock order: this
+// before a Segment's own lock and before EntryCache's.
+struct ReplicaFiles {
+  ReplicaFiles(GroupId g, ReplicaEpoch e, std::string d)
+      : group(g), epoch(e), directory(std::move(d)) {}
+  const GroupId group;
+  const ReplicaEpoch epoch;
+  const std::string directory;  // path
+
+  std::mutex mutex;
+  bool log_open = false;  // a PartitionLog exists
+  // As of the last write given to the journal.
+  ReplicaScalars scalars;
+  Configurations configurations;
+  FrameSequence last_frame;
+  std::vector<EpochStart> epochs;
+  std::vector<PlacedSegment> segments;  // by first index; the last is active
+  Index durable_index;
+  // Entries in memory: a suffix of the log, and everything that is not yet in a file.
+  std::deque<Entry> cache;
+
+  // Of the writer and the sync passes. Works made before the newest truncation say nothing about
+  // entries that were written after it under the same indices.
+  uint64_t truncations = 0;
+  Index written_index;
+  WrittenMark written;
+  std::vector<std::shared_ptr<Segment>> unsynced;
+  bool directory_changed = false;
+  bool listed_dirty = false;
+};
+
+}  // namespace varve::storage
+
+#endif  // VARVE_STORAGE_REPLICA_FILES_H_

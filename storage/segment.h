@@ -1,0 +1,103 @@
+// Segment: one file of a log: frames back to back, found again through a sparse index.
+#ifndef VARVE_STORAGE_SEGMENT_H_
+#define VARVE_STORAGE_SEGMENT_H_
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/statusor.h"
+#include "common/entry.h"
+#include "storage/file_pool.h"
+#include "storage/index_row.h"
+#include "storage/journal.h"
+#include "storage/replica_state.h"
+
+namespace varve::storage {
+
+// What the files of a data directory share.
+struct SegmentContext {
+  FileSystem& files;
+  FilePool& pool;
+  const DirectoryIdentity& identity;
+};
+
+// A place in a segment from which frames can be walked.
+struct WalkStart {
+  uint64_t position = 0;
+  Index first_index;
+};
+
+// Thread-safe. The segment has no opinion about where it ends: its owner says how far it may be
+// read. The index is a hint in memory, kept up by the owner's appends and saved beside the segment.
+class Segment {
+ public:
+  Segment(const SegmentContext& context, std::string directory, GroupId group, SegmentRef ref);
+
+  [[nodiscard]] FileNumber file() const { return ref_.file; }
+  [[nodiscard]] Offset base_offset() const { return ref_.base_offset; }
+  [[nodiscard]] Index first_index() const { return ref_.first_index; }
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+  // --- index, in memory
+  // The frame of `entry` lies at `position`, behind all noted before.
+  void Note(const EntryHeader& entry, WallTime max_record_timestamp, uint64_t position);
+  // Forgets what lies at or beyond `position`.
+  void Forget(uint64_t position);
+  // Largest append time noted.
+  [[nodiscard]] WallTime max_append_time() const;
+  // Nearest row at or before what is sought; the segment's first frame when there is none.
+  [[nodiscard]] WalkStart Before(Index index) const;
+  [[nodiscard]] WalkStart Before(Offset offset) const;
+  // Last row before which every append time is below `time`.
+  [[nodiscard]] WalkStart BeforeTime(WallTime time) const;
+
+  // --- files; these block
+  // Creates the file with its header; it is durable after a sync of file and directory.
+  absl::Status Create();
+  absl::Status Write(uint64_t position, const std::vector<Entry>& entries);
+  absl::Status Truncate(uint64_t position);
+  absl::Status SyncData();
+  // Removes index and segment.
+  absl::Status Remove();
+  // Appends the rows that are not yet in the index file.
+  absl::Status SaveIndex();
+  // Fills the index from its file, as far as its rows validate below `end`, then from the frames.
+  // Checks the file's header and that the frames end exactly at `end`; DATA_LOSS otherwise.
+  absl::Status Load(uint64_t end);
+  // As Load, where the end is known by its last entry: returns the position behind it.
+  absl::StatusOr<uint64_t> LoadUpTo(const LogEnd& end);
+  // Calls `visit` for frames from `start` on below `end` until it returns false. The headers are
+  // decoded; with `verify`, whole frames are verified.
+  absl::Status Walk(WalkStart start, uint64_t end, bool verify,
+                    absl::FunctionRef<bool(const EntryHeader&, uint64_t position)> visit);
+  // Verified entries [from, through] below position `end`: at most `max_bytes` but at least one.
+  // `skip_to`: leaves out entries without records at or beyond that offset.
+  absl::StatusOr<std::vector<Entry>> Read(WalkStart start, uint64_t end, Index from, Index through,
+                                          std::optional<Offset> skip_to, size_t max_bytes);
+
+ private:
+  absl::Status CheckHeader();
+  absl::StatusOr<std::vector<IndexRow>> ReadIndexFile(uint64_t end);
+  absl::Status Damaged(uint64_t position, std::string_view what) const;
+  absl::StatusOr<uint64_t> LoadFrames(uint64_t end, const LogEnd* log_end);
+
+  const SegmentContext context_;
+  const GroupId group_;
+  const SegmentRef ref_;  // its end position is not used
+  const std::string path_;
+  const std::string index_path_;
+
+  mutable std::mutex mutex_;  // guards all below
+  std::vector<IndexRow> rows_;
+  size_t saved_rows_ = 0;
+  WallTime max_append_time_;
+  WallTime max_record_timestamp_{-1};
+  std::shared_ptr<File> unsynced_;  // held from the first write to the sync
+};
+
+}  // namespace varve::storage
+
+#endif  // VARVE_STORAGE_SEGMENT_H_

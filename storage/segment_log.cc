@@ -1,0 +1,250 @@
+#include "storage/segment_log.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/check.h"
+#include "common/error.h"
+#include "storage/format/file_header.h"
+
+namespace varve::storage {
+
+SegmentLog::SegmentLog(const LogParts& parts, std::shared_ptr<ReplicaFiles> files, Executor& shard)
+    : parts_(parts),
+      files_(std::move(files)),
+      shard_(shard),
+      self_(std::make_shared<SegmentLog*>(this)) {}
+
+SegmentLog::~SegmentLog() {
+  *self_ = nullptr;
+  std::lock_guard lock(files_->mutex);
+  files_->log_open = false;
+}
+
+// Scalars, configurations and epochs are written by this shard only: it reads them without the
+// lock.
+
+uint64_t SegmentLog::size_bytes() const {
+  std::lock_guard lock(files_->mutex);
+  uint64_t bytes = 0;
+  for (const PlacedSegment& placed : files_->segments) bytes += placed.end;
+  return bytes;
+}
+
+uint64_t SegmentLog::active_segment_bytes() const {
+  std::lock_guard lock(files_->mutex);
+  return files_->segments.empty() ? 0 : files_->segments.back().end;
+}
+
+std::optional<Term> SegmentLog::TermAt(Index index) const {
+  const LogStart& start = files_->scalars.start;
+  if (index > files_->scalars.end.last_index) return std::nullopt;
+  if (index < start.index)
+    return index + 1 == start.index ? std::optional(start.previous_term) : std::nullopt;
+  const auto at = std::upper_bound(files_->epochs.begin(), files_->epochs.end(), index,
+                                   [](Index i, const EpochStart& e) { return i < e.index; });
+  if (at == files_->epochs.begin()) return start.previous_term;
+  return std::prev(at)->term;
+}
+
+// --- Writing
+// --------------------------------------------------------------------------------------
+
+SegmentLog::Draft SegmentLog::NewDraft() {
+  Draft draft;
+  draft.frame.group = files_->group;
+  draft.frame.replica_epoch = files_->epoch;
+  draft.frame.sequence = files_->last_frame + 1;
+  draft.work.replica = files_;
+  draft.work.frame = draft.frame.sequence;
+  return draft;
+}
+
+void SegmentLog::Write(LogWrite write, Done done) {
+  VARVE_CHECK(shard_.InExecutor());
+  Draft draft = NewDraft();
+  const bool urgent = write.hard_state.has_value() || files_->group < kFirstTopicGroup;
+  {
+    std::lock_guard lock(files_->mutex);
+    if (write.truncate_from) Truncate(*write.truncate_from, &draft);
+    Append(std::move(write.entries), &draft);
+    ReplicaScalars& scalars = files_->scalars;
+    if (write.hard_state) scalars.hard_state = *write.hard_state;
+    scalars.commit_index =
+        std::max(scalars.commit_index, std::min(write.commit_index, scalars.end.last_index));
+    if (write.configurations) {
+      files_->configurations = *write.configurations;
+      draft.frame.steps.push_back(ConfigurationsStep{*std::move(write.configurations)});
+    }
+  }
+  Submit(std::move(draft), urgent, std::move(done));
+}
+
+void SegmentLog::WriteCreation(std::optional<Entry> bootstrap, Configurations configurations,
+                               Done done) {
+  Draft draft = NewDraft();
+  draft.frame.steps.push_back(CreateReplicaStep{});
+  draft.work.create_directory = true;
+  {
+    std::lock_guard lock(files_->mutex);
+    if (bootstrap) {
+      Append({*std::move(bootstrap)}, &draft);
+      files_->scalars.commit_index = Index(1);
+    }
+    files_->configurations = configurations;
+    draft.frame.steps.push_back(ConfigurationsStep{std::move(configurations)});
+  }
+  Submit(std::move(draft), true, std::move(done));
+}
+
+// files_->mutex held, as in the following.
+void SegmentLog::Truncate(Index from, Draft* draft) {
+  ReplicaScalars& scalars = files_->scalars;
+  VARVE_CHECK(
+      from > scalars.commit_index && from <= scalars.end.last_index && from > scalars.start.index,
+      "group ", files_->group, ": truncation from ", from, " with commit ", scalars.commit_index);
+  while (!files_->cache.empty() && files_->cache.back().header.first_index >= from)
+    files_->cache.pop_back();
+  while (!files_->epochs.empty() && files_->epochs.back().index >= from) files_->epochs.pop_back();
+  SegmentSetStep set;
+  while (files_->segments.back().segment->first_index() >= from) {
+    set.removed.push_back(files_->segments.back().segment->file());
+    draft->work.remove.push_back(files_->segments.back().segment);
+    files_->segments.pop_back();
+    VARVE_CHECK(!files_->segments.empty());
+  }
+  PlacedSegment& active = files_->segments.back();
+  const SegmentRef ref{active.segment->file(), active.segment->base_offset(),
+                       active.segment->first_index(), 0};
+  if (!set.removed.empty()) {
+    set.put.push_back(ref);
+    draft->frame.steps.push_back(std::move(set));
+  }
+  // The last entry that stays tells where the log ends; it is in a file or in the cache.
+  LogEnd end;
+  uint64_t position = kFileHeaderBytes;
+  const auto note = [&](const EntryHeader& header, uint64_t at) {
+    end = {header.last_index, header.term, header.next_offset(), header.append_time};
+    position = at + header.frame_bytes();
+  };
+  const Index last = from - 1;
+  const Index cache_first = files_->cache.empty() ? from : files_->cache.front().header.first_index;
+  if (active.written_end > kFileHeaderBytes) {
+    const absl::Status walked =
+        active.segment->Walk(active.segment->Before(last), active.written_end, false,
+                             [&](const EntryHeader& header, uint64_t at) {
+                               if (header.first_index > last) return false;
+                               note(header, at);
+                               return true;
+                             });
+    VARVE_CHECK(walked.ok(), MessageOf(walked));
+  }
+  for (const Entry& entry : files_->cache) {
+    if (entry.header.first_index <= end.last_index) continue;
+    if (entry.header.first_index < active.segment->first_index()) continue;
+    note(entry.header, position);
+  }
+  VARVE_CHECK(end.last_index == last, "group ", files_->group, ": entry ", last,
+              " is neither in memory from ", cache_first, " nor in the segment");
+  scalars.end = end;
+  active.end = position;
+  active.written_end = std::min(active.written_end, position);
+  active.segment->Forget(position);
+  files_->durable_index = std::min(files_->durable_index, last);
+  files_->written_index = std::min(files_->written_index, last);
+  ++files_->truncations;
+  draft->frame.steps.push_back(TruncateStep{from, ref.file, position});
+  draft->work.truncate = active.segment;
+  draft->work.truncate_to = position;
+}
+
+void SegmentLog::BeginSegment(const Entry& start, Draft* draft) {
+  SegmentSetStep set;
+  if (!files_->segments.empty()) {
+    const PlacedSegment& active = files_->segments.back();
+    set.put.push_back({active.segment->file(), active.segment->base_offset(),
+                       active.segment->first_index(), active.end});
+  }
+  SegmentRef ref{parts_.journal.NextFileNumber(), start.header.base_offset,
+                 start.header.first_index, 0};
+  set.put.push_back(ref);
+  draft->frame.steps.push_back(std::move(set));
+  PlacedSegment placed{
+      std::make_shared<Segment>(parts_.context, files_->directory, files_->group, ref),
+      kFileHeaderBytes, kFileHeaderBytes};
+  draft->work.appends.push_back({placed.segment, true, kFileHeaderBytes, {}});
+  draft->frame.steps.push_back(AppendStep{ref.file, kFileHeaderBytes, {}});
+  files_->segments.push_back(std::move(placed));
+}
+
+void SegmentLog::Append(std::vector<Entry> entries, Draft* draft) {
+  LogEnd& end = files_->scalars.end;
+  bool continues = false;  // the newest append step goes on
+  for (Entry& entry : entries) {
+    const EntryHeader& header = entry.header;
+    VARVE_CHECK(header.group == files_->group && header.first_index == end.last_index + 1 &&
+                    header.base_offset == end.next_offset && header.term >= end.last_term &&
+                    header.append_time >= end.append_time,
+                "group ", files_->group, ": entry ", header.first_index, " at offset ",
+                header.base_offset, " does not continue the log at ", end.last_index, ", offset ",
+                end.next_offset);
+    const bool begins = header.kind == EntryKind::kMeta && IsSegmentStart(entry.payload());
+    VARVE_CHECK(begins || !files_->segments.empty(), "a log begins with a segment start");
+    if (begins) {
+      BeginSegment(entry, draft);
+    } else if (!continues) {
+      const PlacedSegment& active = files_->segments.back();
+      draft->work.appends.push_back({active.segment, false, active.end, {}});
+      draft->frame.steps.push_back(AppendStep{active.segment->file(), active.end, {}});
+    }
+    continues = true;
+    PlacedSegment& active = files_->segments.back();
+    active.segment->Note(header, header.append_time, active.end);
+    active.end += header.frame_bytes();
+    if (files_->epochs.empty() || files_->epochs.back().term < header.term)
+      files_->epochs.push_back({header.term, header.first_index, header.base_offset});
+    end = {header.last_index, header.term, header.next_offset(), header.append_time};
+    draft->cached.emplace_back(header.last_index, entry.frame.size());
+    draft->work.dirty_bytes += entry.frame.size();
+    if (header.zero_width()) parts_.budget.Charge(entry.frame.size());
+    files_->cache.push_back(entry);
+    draft->work.appends.back().entries.push_back(entry);
+    std::get<AppendStep>(draft->frame.steps.back()).entries.push_back(std::move(entry));
+  }
+}
+
+void SegmentLog::Submit(Draft draft, bool urgent, Done done) {
+  files_->last_frame = draft.frame.sequence;
+  draft.work.truncations = files_->truncations;
+  draft.frame.scalars = files_->scalars;
+  const LogEnd& end = files_->scalars.end;
+  if (!files_->segments.empty())
+    draft.work.end = {files_->segments.back().segment->file(), files_->segments.back().end,
+                      end.last_index, end.next_offset};
+  for (const auto& [last, bytes] : draft.cached) parts_.cache.Added(files_, last, bytes);
+  // On the journal's executor: hand over to the writer first, so that nothing that was acknowledged
+  // can be forgotten, whatever happens to this log meanwhile.
+  parts_.journal.Submit(
+      std::move(draft.frame), urgent,
+      [&writer = parts_.writer, &budget = parts_.budget, &shard = shard_, self = self_,
+       work = std::move(draft.work), through = end.last_index,
+       done = std::move(done)](absl::Status status) mutable {
+        if (status.ok())
+          writer.Enqueue(std::move(work));
+        else if (work.dirty_bytes > 0)
+          budget.Release(work.dirty_bytes);
+        shard.Post([self, through, done = std::move(done), status = std::move(status)]() mutable {
+          if (*self == nullptr) return;
+          if (status.ok()) (*self)->OnDurable(through);
+          done(std::move(status));
+        });
+      });
+}
+
+void SegmentLog::OnDurable(Index through) {
+  std::lock_guard lock(files_->mutex);
+  files_->durable_index =
+      std::max(files_->durable_index, std::min(through, files_->scalars.end.last_index));
+}
+
+}  // namespace varve::storage

@@ -1,0 +1,186 @@
+// SegmentLog: reading, from memory where possible, else from files on the reader's executor.
+#include <algorithm>
+#include <utility>
+
+#include "common/check.h"
+#include "common/error.h"
+#include "storage/segment_log.h"
+
+namespace varve::storage {
+namespace {
+
+// Entries of the cache from `from` on. The mutex is held.
+std::vector<Entry> TakeCached(const std::deque<Entry>& cache, Index from, Index through,
+                              std::optional<Offset> skip_to, size_t max_bytes) {
+  std::vector<Entry> out;
+  auto at = std::lower_bound(cache.begin(), cache.end(), from,
+                             [](const Entry& e, Index i) { return e.header.last_index < i; });
+  size_t bytes = 0;
+  for (; at != cache.end() && at->header.first_index <= through; ++at) {
+    if (out.empty() && skip_to && (at->header.zero_width() || at->header.last_offset < *skip_to))
+      continue;
+    bytes += at->frame.size();
+    if (!out.empty() && bytes > max_bytes) break;
+    out.push_back(*at);
+  }
+  return out;
+}
+
+// Where a read finds its first frame, and how far the file may be believed.
+struct FilePlace {
+  std::shared_ptr<Segment> segment;
+  uint64_t end = 0;
+  WalkStart start;
+  Index last_in_file;  // entries beyond lie in the next segment or in memory
+};
+
+// The segment with the entry at `index`, or with `offset`. The mutex is held.
+FilePlace Locate(const ReplicaFiles& files, std::optional<Offset> offset, Index index) {
+  size_t i = files.segments.size() - 1;
+  while (i > 0 && (offset ? files.segments[i].segment->base_offset() > *offset
+                          : files.segments[i].segment->first_index() > index))
+    --i;
+  const PlacedSegment& placed = files.segments[i];
+  FilePlace out{placed.segment, placed.written_end, {}, files.written_index};
+  if (i + 1 < files.segments.size())
+    out.last_in_file = std::min(out.last_in_file, files.segments[i + 1].segment->first_index() - 1);
+  out.start = offset ? placed.segment->Before(*offset) : placed.segment->Before(index);
+  return out;
+}
+
+FilePlace NextPlace(const ReplicaFiles& files, FileNumber after) {
+  for (size_t i = 0; i + 1 < files.segments.size(); ++i)
+    if (files.segments[i].segment->file() == after)
+      return Locate(files, std::nullopt, files.segments[i + 1].segment->first_index());
+  return {};
+}
+
+// One read: memory, then file after file until something is found. On the reader's executor.
+absl::StatusOr<ReadResult> ReadBlocking(ReplicaFiles& files, Index from,
+                                        std::optional<Offset> offset, Index through,
+                                        size_t max_bytes) {
+  FilePlace place;
+  {
+    std::lock_guard lock(files.mutex);
+    if (files.segments.empty()) return ReadResult{};
+    place = Locate(files, offset, from);
+  }
+  while (place.segment) {
+    VARVE_ASSIGN_OR_RETURN(
+        std::vector<Entry> entries,
+        place.segment->Read(place.start, place.end, from, std::min(through, place.last_in_file),
+                            offset, max_bytes));
+    if (!entries.empty()) return ReadResult{std::move(entries)};
+    std::lock_guard lock(files.mutex);
+    if (std::vector<Entry> cached = TakeCached(files.cache, std::max(from, place.last_in_file + 1),
+                                               through, offset, max_bytes);
+        !cached.empty() && cached.front().header.first_index <= place.last_in_file + 1)
+      return ReadResult{std::move(cached)};
+    place = NextPlace(files, place.segment->file());
+    if (!place.segment)
+      return ReadResult{TakeCached(files.cache, from, through, offset, max_bytes)};
+  }
+  return ReadResult{};
+}
+
+absl::StatusOr<std::optional<TimeLookup>> FindTimeBlocking(ReplicaFiles& files, WallTime time,
+                                                           Index through) {
+  std::vector<std::pair<PlacedSegment, Index>> places;
+  {
+    std::lock_guard lock(files.mutex);
+    for (const PlacedSegment& placed : files.segments)
+      places.emplace_back(placed, files.written_index);
+  }
+  std::optional<TimeLookup> found;
+  const auto visit = [&](const EntryHeader& header) {
+    if (header.first_index > through) return false;
+    if (header.kind == EntryKind::kData && header.append_time >= time) {
+      found = TimeLookup{header.first_index, header.base_offset, header.append_time};
+      return false;
+    }
+    return true;
+  };
+  for (const auto& [placed, written] : places) {
+    if (placed.segment->max_append_time() < time) continue;
+    VARVE_RETURN_IF_ERROR(
+        placed.segment->Walk(placed.segment->BeforeTime(time), placed.written_end, false,
+                             [&](const EntryHeader& header, uint64_t) { return visit(header); }));
+    if (found) return found;
+  }
+  std::lock_guard lock(files.mutex);
+  for (const Entry& entry : files.cache)
+    if (!visit(entry.header)) break;
+  return found;
+}
+
+}  // namespace
+
+std::vector<Entry> SegmentLog::ReadCached(Index from, size_t max_bytes) const {
+  std::lock_guard lock(files_->mutex);
+  if (files_->cache.empty() || from < files_->cache.front().header.first_index) return {};
+  return TakeCached(files_->cache, from, files_->scalars.end.last_index, std::nullopt, max_bytes);
+}
+
+void SegmentLog::Read(Index from, Index through, size_t max_bytes, ReadDone done) {
+  const auto answer = [&](absl::StatusOr<ReadResult> result) {
+    shard_.Post([self = self_, done = std::move(done), result = std::move(result)]() mutable {
+      if (*self != nullptr) done(std::move(result));
+    });
+  };
+  if (from < files_->scalars.start.index || from > files_->scalars.end.last_index)
+    return answer(MakeError(Reason::OFFSET_OUT_OF_RANGE, "index ", from, " is outside the log, ",
+                            files_->scalars.start.index, " to ", files_->scalars.end.last_index));
+  {
+    std::lock_guard lock(files_->mutex);
+    if (!files_->cache.empty() && from >= files_->cache.front().header.first_index)
+      return answer(ReadResult{TakeCached(files_->cache, from, through, std::nullopt, max_bytes)});
+  }
+  parts_.reader.Post([files = files_, &shard = shard_, self = self_, from, through, max_bytes,
+                      done = std::move(done)]() mutable {
+    auto result = ReadBlocking(*files, from, std::nullopt, through, max_bytes);
+    shard.Post([self, done = std::move(done), result = std::move(result)]() mutable {
+      if (*self != nullptr) done(std::move(result));
+    });
+  });
+}
+
+void SegmentLog::ReadOffset(Offset offset, Index through, size_t max_bytes, ReadDone done) {
+  const auto answer = [&](absl::StatusOr<ReadResult> result) {
+    shard_.Post([self = self_, done = std::move(done), result = std::move(result)]() mutable {
+      if (*self != nullptr) done(std::move(result));
+    });
+  };
+  if (offset < files_->scalars.start.offset || offset > files_->scalars.end.next_offset)
+    return answer(MakeError(Reason::OFFSET_OUT_OF_RANGE, "offset ", offset, " is outside the log, ",
+                            files_->scalars.start.offset, " to ", files_->scalars.end.next_offset));
+  {
+    std::lock_guard lock(files_->mutex);
+    if (!files_->cache.empty() && offset >= files_->cache.front().header.base_offset) {
+      const auto at =
+          std::partition_point(files_->cache.begin(), files_->cache.end(),
+                               [&](const Entry& e) { return e.header.last_offset < offset; });
+      const Index from =
+          at == files_->cache.end() ? files_->scalars.end.last_index + 1 : at->header.first_index;
+      return answer(ReadResult{TakeCached(files_->cache, from, through, offset, max_bytes)});
+    }
+  }
+  parts_.reader.Post([files = files_, &shard = shard_, self = self_, offset, through, max_bytes,
+                      start = files_->scalars.start.index, done = std::move(done)]() mutable {
+    auto result = ReadBlocking(*files, start, offset, through, max_bytes);
+    shard.Post([self, done = std::move(done), result = std::move(result)]() mutable {
+      if (*self != nullptr) done(std::move(result));
+    });
+  });
+}
+
+void SegmentLog::FindAppendTime(WallTime time, Index through, TimeDone done) {
+  parts_.reader.Post([files = files_, &shard = shard_, self = self_, time, through,
+                      done = std::move(done)]() mutable {
+    auto result = FindTimeBlocking(*files, time, through);
+    shard.Post([self, done = std::move(done), result = std::move(result)]() mutable {
+      if (*self != nullptr) done(std::move(result));
+    });
+  });
+}
+
+}  // namespace varve::storage

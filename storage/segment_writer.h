@@ -1,0 +1,88 @@
+// SegmentWriter: carries durable frames out in segment files, and makes those durable in paced
+// passes.
+#ifndef VARVE_STORAGE_SEGMENT_WRITER_H_
+#define VARVE_STORAGE_SEGMENT_WRITER_H_
+
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "common/executor.h"
+#include "storage/dirty_budget.h"
+#include "storage/entry_cache.h"
+#include "storage/journal.h"
+#include "storage/replica_files.h"
+
+namespace varve::storage {
+
+// What one frame asks of the files of its replica, in this order.
+struct FileWork {
+  std::shared_ptr<ReplicaFiles> replica;
+  FrameSequence frame;
+  uint64_t truncations = 0;  // of the replica when the work was made, its own included
+  bool create_directory = false;
+  std::vector<std::shared_ptr<Segment>> remove;  // newest first
+  std::shared_ptr<Segment> truncate;             // null: none
+  uint64_t truncate_to = 0;
+  struct Append {
+    std::shared_ptr<Segment> segment;
+    bool create = false;
+    uint64_t position = 0;
+    std::vector<Entry> entries;
+  };
+  std::vector<Append> appends;
+  // Where the log's files end after this frame.
+  SyncPoint end;
+  size_t dirty_bytes = 0;  // given back when done
+};
+
+// Thread-safe. Writes run on one executor in the order of Enqueue, syncs on another. A pass covers
+// what was written before it began. Any error of a write or sync is final: the directory is failed,
+// nothing more is written, and no frame is reported durable. Order on disk: a truncation removes
+// later segments first, and a segment's index before it.
+class SegmentWriter : public std::enable_shared_from_this<SegmentWriter> {
+ public:
+  struct Parts {
+    FileSystem& files;
+    Executor& writes;
+    Executor& syncs;
+    const Clock& clock;
+    DirtyBudget& budget;
+    std::string groups_directory;
+    Nanos sync_interval;
+  };
+  explicit SegmentWriter(Parts parts) : parts_(std::move(parts)) {}
+
+  // Before the first Enqueue.
+  void SetJournal(Journal* journal) { journal_ = journal; }
+  void Enqueue(FileWork work);
+  // A pass as soon as may be.
+  void RequestSync();
+  // Calls `done` on the sync executor when everything enqueued before is written and synced.
+  void Drain(absl::AnyInvocable<void(absl::Status)> done);
+  // DISK_FAILED once failed.
+  [[nodiscard]] absl::Status health() const;
+  void Fail(const absl::Status& why);
+  // The journal is going away: no more notes.
+  void Detach();
+
+ private:
+  void Carry(FileWork work);
+  absl::Status CarryFiles(FileWork& work);
+  void MarkDirty(const std::shared_ptr<ReplicaFiles>& replica);
+  void Pass();
+  absl::Status SyncReplica(ReplicaFiles& replica);
+  void ArmTimer();
+
+  const Parts parts_;
+  Journal* journal_ = nullptr;
+  mutable std::mutex mutex_;
+  absl::Status failure_;
+  std::vector<std::shared_ptr<ReplicaFiles>> dirty_;
+  bool pass_posted_ = false;
+  bool timer_armed_ = false;
+};
+
+}  // namespace varve::storage
+
+#endif  // VARVE_STORAGE_SEGMENT_WRITER_H_
