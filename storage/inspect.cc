@@ -206,7 +206,7 @@ void Inspection::WalkGroups() {
   if (directories_.contains("groups")) {
     const auto entries = files_.List(Full("groups"));
     for (const DirectoryEntry& entry : entries.value_or(std::vector<DirectoryEntry>())) {
-      const std::optional<GroupId> group = ParseGroupDirectoryName(entry.name);
+      const std::optional<GroupId> group = ParseInspectedGroupName(entry.name);
       if (!entry.is_directory || !group) {
         report_.others.push_back(UnknownFile(StrCat("groups/", entry.name), entry.size));
         continue;
@@ -264,7 +264,7 @@ void Inspection::WalkSegmentPair(InspectedGroup& group, const DirectoryEntry& lo
   InspectedSegment segment;
   segment.finding = FindingOf(log.name, log.size);
   InspectedIndex index;
-  std::vector<IndexRow> rows;
+  std::vector<InspectedIndexRow> rows;
   if (index_entry != nullptr) {
     index.finding = FindingOf(index_entry->name, index_entry->size);
     rows = InspectIndex(files_, report_.path, identity(), group.group, &index);
@@ -280,7 +280,7 @@ void Inspection::WalkSegmentPair(InspectedGroup& group, const DirectoryEntry& lo
 // Files of the segment set that are not there, and gaps between those that are.
 void Inspection::FindMissing(InspectedGroup& group) {
   if (!group.record) return;
-  const std::string directory = StrCat("groups/", GroupDirectoryName(group.group));
+  const std::string directory = StrCat("groups/", InspectedGroupName(group.group));
   const InspectedSegment* before = nullptr;
   for (const SegmentRef& ref : group.record->segments) {
     const auto found =
@@ -288,7 +288,7 @@ void Inspection::FindMissing(InspectedGroup& group) {
                      [&](const InspectedSegment& s) { return s.number == ref.file; });
     if (found == group.segments.end()) {
       FileFinding finding =
-          FindingOf(StrCat(directory, "/", SegmentFileName(ref.base_offset, ref.file)), 0);
+          FindingOf(StrCat(directory, "/", InspectedSegmentName(ref.base_offset, ref.file)), 0);
       const bool redone = redo_.CoveredFrom(ref.file, limits::kBlockBytes) > limits::kBlockBytes;
       Blame(&finding, redone ? Verdict::kTorn : Verdict::kMissing, 0,
             "in the segment set and not in the directory");

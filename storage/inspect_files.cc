@@ -91,16 +91,16 @@ std::optional<FileHeader> CheckHeader(FileWindow& file, FileKind kind,
   return std::nullopt;
 }
 
-std::string SegmentFileName(Offset base_offset, FileNumber number) {
+std::string InspectedSegmentName(Offset base_offset, FileNumber number) {
   return absl::StrFormat("%020d-%020d.log", base_offset.value(), number.value());
 }
-std::string GroupDirectoryName(GroupId group) { return absl::StrFormat("%016x", group.value()); }
+std::string InspectedGroupName(GroupId group) { return absl::StrFormat("%016x", group.value()); }
 
-std::optional<GroupId> ParseGroupDirectoryName(std::string_view name) {
+std::optional<GroupId> ParseInspectedGroupName(std::string_view name) {
   uint64_t number = 0;
   const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number, 16);
   // Written back, so that only the one spelling counts.
-  if (error != std::errc() || GroupDirectoryName(GroupId(number)) != name) return std::nullopt;
+  if (error != std::errc() || InspectedGroupName(GroupId(number)) != name) return std::nullopt;
   return GroupId(number);
 }
 

@@ -50,7 +50,7 @@ class RedoCoverage {
 };
 
 // A row of an index that validates on its own.
-struct IndexRow {
+struct InspectedIndexRow {
   Index first_index;
   Offset base_offset;
   uint64_t position = 0;
@@ -60,13 +60,14 @@ struct IndexRow {
 
 // Valid rows of the index of file `number`, up to the first that does not validate; the finding
 // then says why. The file's header has been checked.
-std::vector<IndexRow> WalkIndex(FileWindow& file, FileNumber number, InspectedIndex* out);
+std::vector<InspectedIndexRow> WalkIndex(FileWindow& file, FileNumber number, InspectedIndex* out);
 
 // Walks the frames of a segment whose header has been checked, to the first that does not verify or
 // contradicts the one before it; the finding then says torn, until JudgeSegment knows better.
 // Meanwhile compares `rows` of its index with what it meets; disagreement goes to `index`.
-void WalkSegment(FileWindow& file, GroupId group, bool verify, const std::vector<IndexRow>& rows,
-                 InspectedSegment* out, InspectedIndex* index);
+void WalkSegment(FileWindow& file, GroupId group, bool verify,
+                 const std::vector<InspectedIndexRow>& rows, InspectedSegment* out,
+                 InspectedIndex* index);
 
 // Judges a walked segment against what the journal vouches for.
 void JudgeSegment(const ReplicaRecord* record, const RedoCoverage& redo, InspectedSegment* segment);
@@ -93,16 +94,17 @@ std::optional<FileHeader> CheckHeader(FileWindow& file, FileKind kind,
 // Header and walk of one segment or index below `directory`, whose path is in the finding.
 void InspectSegment(FileSystem& files, const std::string& directory,
                     const DirectoryIdentity* identity, GroupId group, bool verify,
-                    const std::vector<IndexRow>& rows, InspectedSegment* out,
+                    const std::vector<InspectedIndexRow>& rows, InspectedSegment* out,
                     InspectedIndex* index);
-std::vector<IndexRow> InspectIndex(FileSystem& files, const std::string& directory,
-                                   const DirectoryIdentity* identity, GroupId group,
-                                   InspectedIndex* out);
+std::vector<InspectedIndexRow> InspectIndex(FileSystem& files, const std::string& directory,
+                                            const DirectoryIdentity* identity, GroupId group,
+                                            InspectedIndex* out);
 
 // Names of the formats page.
-std::string SegmentFileName(Offset base_offset, FileNumber number);  // "<base offset>-<number>.log"
-std::string GroupDirectoryName(GroupId group);                       // 16 hexadecimal digits
-std::optional<GroupId> ParseGroupDirectoryName(std::string_view name);
+std::string InspectedSegmentName(Offset base_offset,
+                                 FileNumber number);  // "<base offset>-<number>.log"
+std::string InspectedGroupName(GroupId group);        // 16 hexadecimal digits
+std::optional<GroupId> ParseInspectedGroupName(std::string_view name);
 
 }  // namespace varve::storage
 

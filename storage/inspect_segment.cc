@@ -47,8 +47,9 @@ std::string WhyNotNext(const LogSoFar& log, const EntryHeader& header, GroupId g
 
 class SegmentWalk {
  public:
-  SegmentWalk(FileWindow& file, GroupId group, bool verify, const std::vector<IndexRow>& rows,
-              InspectedSegment* out, InspectedIndex* index)
+  SegmentWalk(FileWindow& file, GroupId group, bool verify,
+              const std::vector<InspectedIndexRow>& rows, InspectedSegment* out,
+              InspectedIndex* index)
       : file_(file), group_(group), verify_(verify), rows_(rows), out_(out), index_(index) {}
 
   void Run() {
@@ -107,7 +108,7 @@ class SegmentWalk {
 
   void CompareRow(uint64_t at, const EntryHeader& header) {
     if (next_row_ >= rows_.size() || rows_[next_row_].position > at) return;
-    const IndexRow& row = rows_[next_row_];
+    const InspectedIndexRow& row = rows_[next_row_];
     if (row.position < at) {
       BlameRow(Verdict::kCorrupt,
                StrCat("row for position ", row.position, ", where no frame begins"));
@@ -131,18 +132,18 @@ class SegmentWalk {
   FileWindow& file_;
   const GroupId group_;
   const bool verify_;
-  const std::vector<IndexRow>& rows_;
+  const std::vector<InspectedIndexRow>& rows_;
   InspectedSegment* const out_;
   InspectedIndex* const index_;
   LogSoFar log_;
   size_t next_row_ = 0;
 };
 
-std::optional<IndexRow> DecodeIndexRow(FileNumber number, std::string_view bytes) {
+std::optional<InspectedIndexRow> DecodeIndexRow(FileNumber number, std::string_view bytes) {
   std::string salt(8, '\0');
   StoreLittle<uint64_t>(salt.data(), number.value());
   ByteReader reader(bytes);
-  IndexRow row;
+  InspectedIndexRow row;
   row.first_index = Index(reader.Get<uint64_t>());
   row.base_offset = Offset(reader.Get<int64_t>());
   row.position = reader.Get<uint64_t>();
@@ -223,15 +224,15 @@ void JudgeSegment(const ReplicaRecord* record, const RedoCoverage& redo,
   }
 }
 
-std::vector<IndexRow> WalkIndex(FileWindow& file, FileNumber number, InspectedIndex* out) {
-  std::vector<IndexRow> rows;
+std::vector<InspectedIndexRow> WalkIndex(FileWindow& file, FileNumber number, InspectedIndex* out) {
+  std::vector<InspectedIndexRow> rows;
   for (uint64_t at = kFirstFrame; at < file.size(); at += kIndexRowBytes) {
     const absl::StatusOr<std::string_view> bytes = file.Read(at, kIndexRowBytes);
     if (!bytes.ok()) {
       Blame(&out->finding, Verdict::kCorrupt, at, MessageOf(bytes.status()));
       break;
     }
-    const std::optional<IndexRow> row = DecodeIndexRow(number, *bytes);
+    const std::optional<InspectedIndexRow> row = DecodeIndexRow(number, *bytes);
     if (!row) {
       const bool unwritten = bytes->find_first_not_of('\0') == std::string_view::npos;
       if (bytes->size() < kIndexRowBytes || unwritten) {
@@ -252,14 +253,15 @@ std::vector<IndexRow> WalkIndex(FileWindow& file, FileNumber number, InspectedIn
   return rows;
 }
 
-void WalkSegment(FileWindow& file, GroupId group, bool verify, const std::vector<IndexRow>& rows,
-                 InspectedSegment* out, InspectedIndex* index) {
+void WalkSegment(FileWindow& file, GroupId group, bool verify,
+                 const std::vector<InspectedIndexRow>& rows, InspectedSegment* out,
+                 InspectedIndex* index) {
   SegmentWalk(file, group, verify, rows, out, index).Run();
 }
 
-std::vector<IndexRow> InspectIndex(FileSystem& files, const std::string& directory,
-                                   const DirectoryIdentity* identity, GroupId group,
-                                   InspectedIndex* out) {
+std::vector<InspectedIndexRow> InspectIndex(FileSystem& files, const std::string& directory,
+                                            const DirectoryIdentity* identity, GroupId group,
+                                            InspectedIndex* out) {
   absl::StatusOr<FileWindow> file = FileWindow::Open(files, JoinPath(directory, out->finding.path));
   if (!file.ok()) {
     Blame(&out->finding, Verdict::kCorrupt, 0, MessageOf(file.status()));
@@ -278,7 +280,7 @@ std::vector<IndexRow> InspectIndex(FileSystem& files, const std::string& directo
 
 void InspectSegment(FileSystem& files, const std::string& directory,
                     const DirectoryIdentity* identity, GroupId group, bool verify,
-                    const std::vector<IndexRow>& rows, InspectedSegment* out,
+                    const std::vector<InspectedIndexRow>& rows, InspectedSegment* out,
                     InspectedIndex* index) {
   absl::StatusOr<FileWindow> file = FileWindow::Open(files, JoinPath(directory, out->finding.path));
   if (!file.ok()) return Blame(&out->finding, Verdict::kCorrupt, 0, MessageOf(file.status()));
@@ -289,7 +291,7 @@ void InspectSegment(FileSystem& files, const std::string& directory,
   if (header->group != group)
     return Blame(&out->finding, Verdict::kCorrupt, 0, StrCat("header of group ", header->group));
   if (header->file != out->number ||
-      !out->finding.path.ends_with(SegmentFileName(header->base_offset, header->file)))
+      !out->finding.path.ends_with(InspectedSegmentName(header->base_offset, header->file)))
     return Blame(&out->finding, Verdict::kCorrupt, 0, "the name does not agree with the header");
   WalkSegment(*file, group, verify, rows, out, index);
 }
