@@ -22,6 +22,18 @@ constexpr std::chrono::seconds kHealthInterval{1};
 // The thread's name has at most 15 bytes.
 std::string ShardName(size_t i) { return StrCat("shard-", i); }
 
+// What the operating system says about the path of the data directory, as the operator's to
+// correct.
+absl::Status PathError(const absl::Status& status) {
+  if (ReasonOf(status) != Reason::INTERNAL) return status;
+  if (status.code() == absl::StatusCode::kPermissionDenied)
+    return MakeErrorText(Reason::PERMISSION_DENIED, MessageOf(status));
+  if (status.code() == absl::StatusCode::kNotFound ||
+      status.code() == absl::StatusCode::kAlreadyExists)
+    return MakeErrorText(Reason::CONFIG_FILE_INVALID, MessageOf(status));
+  return status;
+}
+
 }  // namespace
 
 BrokerProcess::BrokerProcess(Config config, std::string ready_file)
@@ -96,11 +108,12 @@ absl::Status BrokerProcess::OpenBroker() {
   if (!cluster.empty() && !ClusterId::Parse(cluster, &options.directory.expected_cluster))
     return MakeError(Reason::CONFIG_FILE_INVALID, "cluster_id is \"", cluster,
                      "\", which is not the id of a cluster");
-  VARVE_ASSIGN_OR_RETURN(
-      broker_, Broker::Open(RealFileSystem(), RealClock(), *random_, Broker::StoreOpener([this] {
-                              return OpenFoldStore(RealFileSystem(), view_.data_dir);
-                            }),
-                            std::move(options), executors_));
+  absl::StatusOr<std::unique_ptr<Broker>> opened = Broker::Open(
+      RealFileSystem(), RealClock(), *random_,
+      Broker::StoreOpener([this] { return OpenFoldStore(RealFileSystem(), view_.data_dir); }),
+      std::move(options), executors_);
+  if (!opened.ok()) return PathError(opened.status());
+  broker_ = *std::move(opened);
   view_.broker.store(broker_.get(), std::memory_order_release);
   const storage::DirectoryIdentity& identity = broker_->directory().identity();
   const storage::RecoveryReport& report = broker_->directory().recovery();

@@ -148,6 +148,12 @@ def test_ports_in_use(data):
     assert not data.exists(), "a refused start must leave nothing behind"
 
 
+def test_data_dir_that_cannot_be_one(data):
+    for path in (data / "no" / "parent", Path("/etc/passwd")):
+        code, error = refused(path)
+        assert code == 78 and str(path) in error, (code, error)
+
+
 def test_configuration_errors(data):
     file = ROOT / "varved.yaml"
     file.write_text("shards: 1\ngrpc:\n  adress: x\n")
