@@ -1,13 +1,17 @@
 #include "client/demo/broker_process.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <random>
 #include <sstream>
 #include <thread>
 
@@ -19,13 +23,32 @@ using std::chrono::steady_clock;
 
 constexpr milliseconds kPollInterval{5};
 
+// A port that nobody listens on now, outside the range from which the kernel takes the ports of
+// outgoing connections: otherwise a client that tries to reach a dead broker may be given the
+// broker's own port, and the broker could not come back.
+std::string FreeAddress() {
+  static std::mt19937 random{std::random_device()()};
+  for (int i = 0; i < 100; ++i) {
+    const auto port = std::uniform_int_distribution<uint16_t>(12'000, 31'000)(random);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const bool is_free = bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+    close(fd);
+    if (is_free) return "127.0.0.1:" + std::to_string(port);
+  }
+  return "127.0.0.1:0";
+}
+
 }  // namespace
 
 BrokerProcess::~BrokerProcess() { Kill(); }
 
 std::vector<std::string> BrokerProcess::Flags() const {
-  const std::string grpc = grpc_address_.empty() ? "127.0.0.1:0" : grpc_address_;
-  const std::string http = http_address_.empty() ? "127.0.0.1:0" : http_address_;
+  const std::string grpc = grpc_address_.empty() ? FreeAddress() : grpc_address_;
+  const std::string http = http_address_.empty() ? FreeAddress() : http_address_;
   std::vector<std::string> flags = {options_.program, "--data_dir=" + options_.data_directory,
                                     "--grpc.address=" + grpc, "--http.address=" + http,
                                     "--ready-file=" + ready_file()};
@@ -44,7 +67,8 @@ void BrokerProcess::Spawn() {
     close(log);
     return;
   }
-  // The child: only async-signal-safe calls from here.
+  // The child: only async-signal-safe calls from here. It must not outlive its parent.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
   dup2(log, STDOUT_FILENO);
   dup2(log, STDERR_FILENO);
   execv(arguments[0], arguments.data());

@@ -18,7 +18,9 @@ struct BrokerProcessOptions {
 };
 
 // One broker on loopback. The first start takes free ports, later ones the same again, so that
-// clients come back by themselves. Not thread-safe. The destructor kills what still runs.
+// clients come back by themselves. Not thread-safe: all calls from one thread, which must live as
+// long as the broker shall (the kernel kills the broker with it). The destructor kills what still
+// runs.
 class BrokerProcess {
  public:
   explicit BrokerProcess(BrokerProcessOptions options) : options_(std::move(options)) {}

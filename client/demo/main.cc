@@ -45,6 +45,18 @@ void Check(const Status& status, const std::string& what) {
   if (!status.ok()) Fail(what + ": " + status.ToString());
 }
 
+// Calls again while the connection to a broker that was just restarted is coming back.
+template <class Call>
+void CheckWithRetry(Call call, const std::string& what) {
+  const auto give_up = steady_clock::now() + seconds(30);
+  Status status = call();
+  while (!status.ok() && status.retryable() && steady_clock::now() < give_up) {
+    std::this_thread::sleep_for(milliseconds(20));
+    status = call();
+  }
+  Check(status, what);
+}
+
 double SecondsSince(steady_clock::time_point begin) {
   return std::chrono::duration<double>(steady_clock::now() - begin).count();
 }
@@ -98,7 +110,7 @@ class Loader {
       ProducerOptions options;
       options.compression = kCodecs[codec];
       options.retry_unknown = false;  // the log says what arrived; nothing may arrive twice
-      options.batch_bytes = 1;        // each chunk is a batch of its own
+      options.batch_bytes = 1024;     // each chunk is a batch of its own
       options.batch_max_bytes = 2 * kChunkBytes;
       options.buffer_bytes = 4 * 1024 * 1024;
       options.delivery_timeout = seconds(120);
@@ -180,8 +192,9 @@ uint64_t ReadBack(const Client& client, LaneLedger& ledger, int output) {
   ledger.BeginReading();
   auto reader = Reader::Create(client);
   Check(reader.status(), "creating a reader");
-  Check(reader->AssignTopic(kTopic, StartPosition::Start(), seconds(30)), "assigning the topic");
-  Check(reader->StopAtEnd(seconds(30)), "finding the end of the topic");
+  CheckWithRetry([&] { return reader->AssignTopic(kTopic, StartPosition::Start(), seconds(30)); },
+                 "assigning the topic");
+  CheckWithRetry([&] { return reader->StopAtEnd(seconds(30)); }, "finding the end of the topic");
   uint64_t records = 0;
   while (!reader->AtStop()) {
     auto batch = reader->Poll(seconds(10));
