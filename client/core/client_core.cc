@@ -43,13 +43,17 @@ ClientCore::ClientCore(ClientOptions options)
                                ToNanos(options_.retry_backoff_max))),
       random_(SystemRandom()),
       metadata_(std::make_unique<Metadata>(*this)),
-      executor_(ThreadExecutor("varve-client")) {}
+      executor_(ThreadExecutor("varve-client")),
+      mailbox_(std::make_shared<Mailbox>(executor_.get())) {}
 
 ClientCore::~ClientCore() {
-  // The last reference may go in a callback, and a thread cannot join itself.
+  mailbox_->Close();
+  // The last reference may go in a callback, and a thread cannot join itself. The executor has only
+  // this task left then.
   if (executor_->InExecutor()) {
     std::thread([executor = std::move(executor_)]() mutable { executor.reset(); }).detach();
   }
+  executor_.reset();
 }
 
 Nanos ClientCore::BackoffFor(uint32_t failures) {
@@ -71,10 +75,8 @@ void ClientCore::CallAt(const std::string& address, const std::string& method,
                         const MessageLite& request, std::shared_ptr<MessageLite> reply,
                         Nanos timeout, Done done) {
   connector_->Call(address, method, request, std::move(reply), timeout,
-                   [weak = weak_from_this(), address, done = std::move(done)](RpcStatus status) {
-                     const std::shared_ptr<ClientCore> core = weak.lock();
-                     if (core == nullptr) return;
-                     core->executor().Post([address, done, status = std::move(status)] {
+                   [mailbox = mailbox_, address, done = std::move(done)](RpcStatus status) {
+                     mailbox->Post([address, done, status = std::move(status)] {
                        done(FromRpc(status, address), address);
                      });
                    });
@@ -87,13 +89,11 @@ void ClientCore::Call(CallKind kind, const std::string& method,
     auto probe = std::make_shared<wire::GetFeaturesReply>();
     Call(CallKind::kRead, "/varve.v1.ClusterService/GetFeatures",
          std::make_shared<wire::GetFeaturesRequest>(), probe, deadline,
-         [weak = weak_from_this(), method, request = std::move(request), reply = std::move(reply),
-          deadline, done = std::move(done)](const Status& status, const std::string& address) {
-           const std::shared_ptr<ClientCore> core = weak.lock();
-           if (core == nullptr) return;
+         [this, method, request = std::move(request), reply = std::move(reply), deadline,
+          done = std::move(done)](const Status& status, const std::string& address) {
            // Nothing was sent, whatever became of the question.
            if (!status.ok()) return done(WithOutcome(status, RequestOutcome::kNotApplied), address);
-           core->Call(CallKind::kWrite, method, request, reply, deadline, done);
+           Call(CallKind::kWrite, method, request, reply, deadline, done);
          });
     return;
   }
@@ -109,10 +109,8 @@ void ClientCore::Attempt(std::shared_ptr<CallState> call) {
   const bool alone = call->kind == CallKind::kWrite || options_.bootstrap.size() == 1;
   CallAt(options_.bootstrap[broker], call->method, *call->request, call->reply,
          alone ? left : std::min(left, kAttemptTimeout),
-         [weak = weak_from_this(), call, broker](const Status& status, const std::string&) {
-           if (const std::shared_ptr<ClientCore> core = weak.lock()) {
-             core->AfterAttempt(call, status, broker);
-           }
+         [this, call, broker](const Status& status, const std::string&) {
+           AfterAttempt(call, status, broker);
          });
 }
 
@@ -134,9 +132,7 @@ void ClientCore::AfterAttempt(std::shared_ptr<CallState> call, const Status& sta
   if (call->rounds >= kReadRounds || Now() + pause >= call->deadline) {
     return call->done(status, address);
   }
-  RunAfter(pause, [weak = weak_from_this(), call]() mutable {
-    if (const std::shared_ptr<ClientCore> core = weak.lock()) core->Attempt(std::move(call));
-  });
+  RunAfter(pause, [this, call]() mutable { Attempt(std::move(call)); });
 }
 
 }  // namespace client

@@ -21,18 +21,39 @@ namespace varve::client {
 
 class Metadata;
 
+// The way from threads of the transport to the executor, for as long as that exists. Thread-safe.
+class Mailbox {
+ public:
+  explicit Mailbox(Executor* executor) : executor_(executor) {}
+  void Post(Task task) {
+    std::lock_guard lock(mutex_);
+    if (executor_) executor_->Post(std::move(task));
+  }
+  void Close() {
+    std::lock_guard lock(mutex_);
+    executor_ = nullptr;
+  }
+
+ private:
+  std::mutex mutex_;
+  Executor* executor_;
+};
+
 // Whether a request may be repeated when its fate is unknown.
 enum class CallKind { kRead, kWrite };
 
-// Thread-safe but for metadata() and BackoffFor(), which belong to the executor. May be dropped
-// anywhere, the executor included.
-class ClientCore : public std::enable_shared_from_this<ClientCore> {
+// Thread-safe but for metadata() and BackoffFor(), which belong to the executor. Tasks of the
+// executor may use it without owning it: it stops the executor first. May be dropped anywhere, the
+// executor included.
+class ClientCore {
  public:
   explicit ClientCore(ClientOptions options);
   ~ClientCore();
 
   [[nodiscard]] const ClientOptions& options() const { return options_; }
   Executor& executor() { return *executor_; }
+  // For threads that may outlive this object.
+  const std::shared_ptr<Mailbox>& mailbox() { return mailbox_; }
   RpcConnector& connector() { return *connector_; }
   Metadata& metadata() { return *metadata_; }
   [[nodiscard]] MonoTime Now() const { return RealClock().Now(); }
@@ -66,7 +87,8 @@ class ClientCore : public std::enable_shared_from_this<ClientCore> {
   std::mutex log_mutex_;
   std::atomic<size_t> answered_last_{0};
   std::atomic<bool> somebody_answered_{false};
-  std::unique_ptr<Executor> executor_;  // last: stops before the rest goes
+  std::unique_ptr<Executor> executor_;
+  std::shared_ptr<Mailbox> mailbox_;
 };
 
 }  // namespace varve::client

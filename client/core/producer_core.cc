@@ -26,13 +26,6 @@ ProducerCore::ProducerCore(std::shared_ptr<ClientCore> core, ProducerOptions opt
       delivery_timeout_(options_.delivery_timeout.count() * kMillisecond),
       budget_(options_.buffer_bytes) {}
 
-ProducerCore::~ProducerCore() {
-  for (auto& [address, route] : routes_) {
-    if (route.link) route.link->Abandon();
-  }
-  for (const auto& link : draining_) link->Abandon();
-}
-
 void ProducerCore::Post(std::function<void(ProducerCore&)> task) {
   core_->executor().Post([weak = weak_from_this(), task = std::move(task)] {
     if (const std::shared_ptr<ProducerCore> self = weak.lock()) task(*self);
@@ -134,11 +127,16 @@ Status ProducerCore::Close(std::chrono::milliseconds timeout) {
   budget_.Close();
   const Status why = Error(Reason::DEADLINE_EXCEEDED, "the producer was closed");
   if (InExecutor()) {
-    Shutdown(why);
+    Shutdown(why, nullptr);
     return {};
   }
   Status status = Flush(timeout);
-  Post([why](ProducerCore& self) { self.Shutdown(why); });
+  // Owned by the task until it has run, but no longer: this object, and with it perhaps the
+  // executor, should end on the caller's thread.
+  core_->executor().Post([self = shared_from_this(), why]() mutable {
+    ProducerCore& producer = *self;
+    producer.Shutdown(why, std::move(self));
+  });
   // The executor is late only while a callback blocks it; then what is left is abandoned.
   constexpr std::chrono::milliseconds kGrace{200};
   std::unique_lock lock(done_mutex_);
@@ -146,7 +144,7 @@ Status ProducerCore::Close(std::chrono::milliseconds timeout) {
   return status;
 }
 
-void ProducerCore::Shutdown(const Status& why) {
+void ProducerCore::Shutdown(const Status& why, std::shared_ptr<ProducerCore> self) {
   std::vector<ProducerTopic*> topics;
   {
     std::shared_lock lock(topics_mutex_);
@@ -161,9 +159,12 @@ void ProducerCore::Shutdown(const Status& why) {
     if (route.link) route.link->Abandon();
   }
   for (const auto& link : draining_) link->Abandon();
-  std::lock_guard lock(done_mutex_);
+  // Whoever waits owns this object as well, and cannot go on before the lock is free.
+  std::unique_lock lock(done_mutex_);
   shut_down_ = true;
   all_done_.notify_all();
+  if (self.use_count() > 1) self.reset();
+  lock.unlock();
 }
 
 ProducerStats ProducerCore::stats() const {

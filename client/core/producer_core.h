@@ -27,7 +27,6 @@ namespace varve::client {
 class ProducerCore : public ProduceLinkOwner, public std::enable_shared_from_this<ProducerCore> {
  public:
   ProducerCore(std::shared_ptr<ClientCore> core, ProducerOptions options);
-  ~ProducerCore() override;
 
   Status Send(const ProducerRecord& record, DeliveryCallback callback);
   Status Flush(std::chrono::milliseconds timeout);
@@ -82,7 +81,7 @@ class ProducerCore : public ProduceLinkOwner, public std::enable_shared_from_thi
   void FailAll(ProducerPartition& partition, const Status& status);
   void Finished(size_t records, size_t bytes, bool delivered);
   void FlushLingering();
-  void Shutdown(const Status& why);
+  void Shutdown(const Status& why, std::shared_ptr<ProducerCore> self);
   Route& RouteTo(const std::string& address) { return routes_[address]; }
 
   const std::shared_ptr<ClientCore> core_;

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "client/core/blocking.h"
 #include "client/core/status_mapping.h"
 
 namespace varve::client {
@@ -30,8 +31,6 @@ void ReaderCore::Start() {
     }
   });
 }
-
-ReaderCore::~ReaderCore() { DropLinks(); }
 
 void ReaderCore::DropLinks() {
   for (auto& [address, route] : routes_) {
@@ -91,11 +90,18 @@ void ReaderCore::SetCallback(Reader::RecordsCallback callback) {
 void ReaderCore::Close() {
   if (closed_.exchange(true)) return;
   inbox_->Close();
-  Post([](ReaderCore& self) {
-    self.callback_ = nullptr;
-    self.subscriptions_.clear();
-    self.DropLinks();
+  // Owned by the task until it has run, but no longer: this object, and with it perhaps the
+  // executor, should end on the caller's thread.
+  auto done = std::make_shared<Answer<bool>>();
+  core_->executor().Post([self = shared_from_this(), done]() mutable {
+    self->callback_ = nullptr;
+    self->subscriptions_.clear();
+    self->DropLinks();
+    self.reset();
+    done->Set(true);
   });
+  // The executor is late only while a callback blocks it.
+  if (!core_->executor().InExecutor()) done->Wait(200 * kMillisecond);
 }
 
 ReaderStats ReaderCore::stats() const {

@@ -23,7 +23,6 @@ namespace varve::client {
 class ReaderCore : public SubscribeLinkOwner, public std::enable_shared_from_this<ReaderCore> {
  public:
   ReaderCore(std::shared_ptr<ClientCore> core, ReaderOptions options);
-  ~ReaderCore() override;
   // Call once, when owned by a shared_ptr.
   void Start();
 

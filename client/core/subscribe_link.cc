@@ -12,32 +12,28 @@ namespace {
 class Listener : public RpcStreamListener {
  public:
   Listener(ClientCore& core, std::weak_ptr<SubscribeLink> link, std::string address)
-      : core_(core.weak_from_this()), link_(std::move(link)), address_(std::move(address)) {}
+      : mailbox_(core.mailbox()), link_(std::move(link)), address_(std::move(address)) {}
 
   std::unique_ptr<google::protobuf::MessageLite> NewMessage() override {
     return std::make_unique<wire::SubscribeReply>();
   }
   void OnMessage(std::unique_ptr<google::protobuf::MessageLite> message) override {
-    const std::shared_ptr<ClientCore> core = core_.lock();
-    if (core == nullptr) return;
-    core->executor().Post([link = link_, message = std::move(message)] {
+    mailbox_->Post([link = link_, message = std::move(message)] {
       const std::shared_ptr<SubscribeLink> alive = link.lock();
       if (alive) alive->OnMessage(static_cast<wire::SubscribeReply&>(*message));
     });
   }
   void OnClosed(RpcStatus status) override {
-    const std::shared_ptr<ClientCore> core = core_.lock();
-    if (core == nullptr) return;
     Status why = status.code == 0 ? Error(Reason::UNAVAILABLE, "broker ",
                                           std::string_view(address_), " ended the subscribe stream")
                                   : FromRpc(status, address_);
-    core->executor().Post([link = link_, why = std::move(why)] {
+    mailbox_->Post([link = link_, why = std::move(why)] {
       if (const std::shared_ptr<SubscribeLink> alive = link.lock()) alive->OnClosed(why);
     });
   }
 
  private:
-  const std::weak_ptr<ClientCore> core_;
+  const std::shared_ptr<Mailbox> mailbox_;
   const std::weak_ptr<SubscribeLink> link_;
   const std::string address_;
 };

@@ -5,9 +5,12 @@
 #include <grpcpp/impl/codegen/proto_utils.h>
 
 #include <chrono>
+#include <condition_variable>
 #include <deque>
 #include <map>
 #include <mutex>
+#include <set>
+#include <thread>
 #include <utility>
 
 #include "client/rpc/rpc.h"
@@ -23,6 +26,7 @@ using grpc::ByteBuffer;
 // The broker must answer a keepalive ping within the timeout, or the connection counts as broken.
 constexpr int kKeepaliveMs = 20'000;
 constexpr int kKeepaliveTimeoutMs = 10'000;
+constexpr std::chrono::seconds kCloseTimeout{5};
 
 RpcStatus FromGrpc(const grpc::Status& status) {
   return {static_cast<int>(status.error_code()), status.error_message(), status.error_details()};
@@ -43,19 +47,79 @@ ByteBuffer ToBuffer(OutgoingMessage message) {
   return ByteBuffer(slices, 2);
 }
 
+// The calls under way, so that channels are destroyed after the last of them: gRPC joins its
+// callback threads when the last channel goes, and one of those must not be the one that destroys
+// it.
+class CallsUnderWay {
+ public:
+  void Begin(grpc::ClientContext* context) {
+    std::lock_guard lock(mutex_);
+    contexts_.insert(context);
+    if (cancelled_) context->TryCancel();
+  }
+  // The context is no longer to be touched; Gone follows when it is destroyed.
+  void Over(grpc::ClientContext* context) {
+    std::lock_guard lock(mutex_);
+    contexts_.erase(context);
+    ++ending_;
+  }
+  void Gone() {
+    std::lock_guard lock(mutex_);
+    --ending_;
+    changed_.notify_all();
+  }
+  // Cancels all calls and waits for their end. False when the time is over.
+  bool CancelAndWait(std::chrono::seconds timeout) {
+    std::unique_lock lock(mutex_);
+    cancelled_ = true;
+    for (grpc::ClientContext* context : contexts_) context->TryCancel();
+    return changed_.wait_for(lock, timeout, [&] { return contexts_.empty() && ending_ == 0; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::set<grpc::ClientContext*> contexts_;
+  size_t ending_ = 0;
+  bool cancelled_ = false;
+};
+
+// A context that counts as a call under way.
+class CountedContext {
+ public:
+  explicit CountedContext(std::shared_ptr<CallsUnderWay> calls)
+      : calls_(std::move(calls)), context_(std::make_unique<grpc::ClientContext>()) {
+    calls_->Begin(context_.get());
+  }
+  ~CountedContext() {
+    calls_->Over(context_.get());
+    context_.reset();
+    calls_->Gone();
+  }
+  CountedContext(const CountedContext&) = delete;
+  CountedContext& operator=(const CountedContext&) = delete;
+  grpc::ClientContext& operator*() { return *context_; }
+  grpc::ClientContext* operator->() { return context_.get(); }
+
+ private:
+  const std::shared_ptr<CallsUnderWay> calls_;
+  std::unique_ptr<grpc::ClientContext> context_;
+};
+
+using Stubs = std::map<std::string, std::shared_ptr<grpc::GenericStub>>;
+
 class GrpcStream : public RpcStream, public grpc::ClientBidiReactor<ByteBuffer, ByteBuffer> {
  public:
-  GrpcStream(const std::string& client_id, std::shared_ptr<RpcStreamListener> listener)
-      : listener_(std::move(listener)) {
-    context_.AddMetadata("varve-client-id", client_id);
+  GrpcStream(std::shared_ptr<CallsUnderWay> calls, const std::string& client_id,
+             std::shared_ptr<RpcStreamListener> listener)
+      : context_(std::move(calls)), listener_(std::move(listener)) {
+    context_->AddMetadata("varve-client-id", client_id);
   }
 
   // Keeps `self` until the stream is over.
-  void Start(std::shared_ptr<grpc::GenericStub> stub, const std::string& method,
-             std::shared_ptr<GrpcStream> self) {
-    stub_ = std::move(stub);
+  void Start(grpc::GenericStub& stub, const std::string& method, std::shared_ptr<GrpcStream> self) {
     self_ = std::move(self);
-    stub_->PrepareBidiStreamingCall(&context_, method, {}, this);
+    stub.PrepareBidiStreamingCall(&*context_, method, {}, this);
     AddHold();  // for writes from outside of reactions; removed when reading ends
     StartRead(&incoming_);
     StartCall();
@@ -67,7 +131,7 @@ class GrpcStream : public RpcStream, public grpc::ClientBidiReactor<ByteBuffer, 
     queue_.push_back(std::move(message));
     if (!writing_) WriteNext();
   }
-  void Cancel() override { context_.TryCancel(); }
+  void Cancel() override { context_->TryCancel(); }
 
   void OnReadDone(bool ok) override {
     if (ok) {
@@ -75,7 +139,7 @@ class GrpcStream : public RpcStream, public grpc::ClientBidiReactor<ByteBuffer, 
       if (Parse(&incoming_, message.get())) {
         listener_->OnMessage(std::move(message));
       } else {
-        context_.TryCancel();
+        context_->TryCancel();
       }
       incoming_.Clear();
       StartRead(&incoming_);
@@ -108,10 +172,9 @@ class GrpcStream : public RpcStream, public grpc::ClientBidiReactor<ByteBuffer, 
     StartWrite(&outgoing_);
   }
 
+  CountedContext context_;
   std::shared_ptr<RpcStreamListener> listener_;
-  std::shared_ptr<grpc::GenericStub> stub_;
   std::shared_ptr<GrpcStream> self_;
-  grpc::ClientContext context_;
   ByteBuffer incoming_;
   ByteBuffer outgoing_;
   std::mutex mutex_;
@@ -121,8 +184,9 @@ class GrpcStream : public RpcStream, public grpc::ClientBidiReactor<ByteBuffer, 
 };
 
 struct UnaryCall {
-  std::shared_ptr<grpc::GenericStub> stub;
-  grpc::ClientContext context;
+  explicit UnaryCall(std::shared_ptr<CallsUnderWay> calls) : context(std::move(calls)) {}
+
+  CountedContext context;
   ByteBuffer request;
   ByteBuffer reply_bytes;
   std::shared_ptr<MessageLite> reply;
@@ -158,26 +222,52 @@ class Connector : public RpcConnector {
     arguments_.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   }
 
+  // Bounded. On a thread of its own, because the caller's may be one of gRPC's.
+  ~Connector() override {
+    struct Closing {
+      std::shared_ptr<CallsUnderWay> calls;
+      Stubs stubs;
+      std::mutex mutex;
+      std::condition_variable changed;
+      bool done = false;
+    };
+    auto closing = std::make_shared<Closing>();
+    closing->calls = calls_;
+    closing->stubs.swap(stubs_);
+    std::thread([closing] {
+      // Channels with calls that do not end are left alone rather than destroyed under them.
+      if (closing->calls->CancelAndWait(kCloseTimeout)) {
+        closing->stubs.clear();
+      } else {
+        static_cast<void>(new Stubs(std::move(closing->stubs)));
+      }
+      std::lock_guard lock(closing->mutex);
+      closing->done = true;
+      closing->changed.notify_all();
+    }).detach();
+    std::unique_lock lock(closing->mutex);
+    closing->changed.wait_for(lock, kCloseTimeout, [&] { return closing->done; });
+  }
+
   void Call(const std::string& address, const std::string& method, const MessageLite& request,
             std::shared_ptr<MessageLite> reply, Nanos timeout,
             std::function<void(RpcStatus)> done) override {
-    auto call = std::make_shared<UnaryCall>();
-    call->stub = StubOf(address);
-    call->context.AddMetadata("varve-client-id", client_id_);
-    call->context.set_deadline(std::chrono::system_clock::now() +
-                               std::chrono::nanoseconds(timeout));
+    auto call = std::make_shared<UnaryCall>(calls_);
+    call->context->AddMetadata("varve-client-id", client_id_);
+    call->context->set_deadline(std::chrono::system_clock::now() +
+                                std::chrono::nanoseconds(timeout));
     call->request = ToBuffer({request.SerializeAsString(), nullptr});
     call->reply = std::move(reply);
     call->done = std::move(done);
     UnaryCall* raw = call.get();
-    raw->stub->UnaryCall(&raw->context, method, {}, &raw->request, &raw->reply_bytes,
-                         [call](const grpc::Status& status) { call->Finish(status); });
+    StubOf(address)->UnaryCall(&*raw->context, method, {}, &raw->request, &raw->reply_bytes,
+                               [call](const grpc::Status& status) { call->Finish(status); });
   }
 
   std::shared_ptr<RpcStream> OpenStream(const std::string& address, const std::string& method,
                                         std::shared_ptr<RpcStreamListener> listener) override {
-    auto stream = std::make_shared<GrpcStream>(client_id_, std::move(listener));
-    stream->Start(StubOf(address), method, stream);
+    auto stream = std::make_shared<GrpcStream>(calls_, client_id_, std::move(listener));
+    stream->Start(*StubOf(address), method, stream);
     return stream;
   }
 
@@ -195,7 +285,8 @@ class Connector : public RpcConnector {
   const std::string client_id_;
   grpc::ChannelArguments arguments_;
   std::mutex mutex_;
-  std::map<std::string, std::shared_ptr<grpc::GenericStub>> stubs_;
+  Stubs stubs_;
+  const std::shared_ptr<CallsUnderWay> calls_ = std::make_shared<CallsUnderWay>();
 };
 
 }  // namespace
