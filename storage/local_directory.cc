@@ -285,6 +285,8 @@ void LocalDirectory::BuryReplica(const std::shared_ptr<ReplicaFiles>& replica,
     std::lock_guard lock(replica->mutex);
     for (const PlacedSegment& placed : replica->segments) pool_.Forget(placed.segment->path());
     replica->unsynced.clear();
+    // A sync pass may still be due for it: there will be no directory to sync.
+    replica->directory_changed = false;
   }
   const std::string name = StrCat(GroupDirectoryName(replica->group), "-", number);
   absl::Status status = files_.Rename(replica->directory, JoinPath(paths_.trash, name));
