@@ -188,6 +188,8 @@ std::vector<ProducerPartition*> ProduceLink::TakeUnsent() {
 
 void ProduceLink::OnMoved(const std::string& leader) {
   moved_ = true;
+  // The broker ends the stream when what it has got is answered; a drain waits for that.
+  stream_->FinishWrites();
   owner_->OnMoved(*this, leader, TakeUnsent());
 }
 

@@ -127,9 +127,15 @@ class GrpcStream : public RpcStream, public grpc::ClientBidiReactor<ByteBuffer, 
 
   void Write(OutgoingMessage message) override {
     std::lock_guard lock(mutex_);
-    if (over_) return;
+    if (over_ || finishing_) return;
     queue_.push_back(std::move(message));
     if (!writing_) WriteNext();
+  }
+  void FinishWrites() override {
+    std::lock_guard lock(mutex_);
+    if (over_ || finishing_) return;
+    finishing_ = true;
+    if (!writing_) StartWritesDone();
   }
   void Cancel() override { context_->TryCancel(); }
 
@@ -156,7 +162,11 @@ class GrpcStream : public RpcStream, public grpc::ClientBidiReactor<ByteBuffer, 
     std::lock_guard lock(mutex_);
     writing_ = false;
     if (!ok) over_ = true;
-    if (!over_ && !queue_.empty()) WriteNext();
+    if (over_) return;
+    if (!queue_.empty())
+      WriteNext();
+    else if (finishing_)
+      StartWritesDone();
   }
   void OnDone(const grpc::Status& status) override {
     listener_->OnClosed(FromGrpc(status));
@@ -180,6 +190,7 @@ class GrpcStream : public RpcStream, public grpc::ClientBidiReactor<ByteBuffer, 
   std::mutex mutex_;
   std::deque<OutgoingMessage> queue_;
   bool writing_ = false;
+  bool finishing_ = false;
   bool over_ = false;
 };
 

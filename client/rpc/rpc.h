@@ -45,6 +45,8 @@ class RpcStream {
   virtual ~RpcStream() = default;
   // Queues; dropped when the stream has ended. The caller bounds what is queued (credits).
   virtual void Write(OutgoingMessage message) = 0;
+  // Half-closes behind what is queued: nothing may be written any more, messages still come in.
+  virtual void FinishWrites() = 0;
   // Ends the stream soon; OnClosed follows.
   virtual void Cancel() = 0;
 };
