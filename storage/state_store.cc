@@ -40,13 +40,15 @@ absl::Status PositionWentBack(GroupId group, FoldPosition from, FoldPosition to)
                     " and cannot go back to ", to.applied)));
 }
 
-absl::StatusOr<uint64_t> StateStore::HashFold(GroupId group) {
+absl::StatusOr<uint64_t> StateStore::HashFold(GroupId group, Hashed what) {
   for (int attempt = 0; attempt < kHashAttempts; ++attempt) {
     VARVE_ASSIGN_OR_RETURN(const std::optional<Fold> before, FindFold(group));
     if (!before) return absl::NotFoundError(ToAbsl(StrCat("group ", group, " has no fold")));
     FoldHasher hasher;
-    hasher.AddNumber(before->position.applied.value());
-    hasher.AddNumber(before->position.term.value());
+    if (what == Hashed::kContentAndPosition) {
+      hasher.AddNumber(before->position.applied.value());
+      hasher.AddNumber(before->position.term.value());
+    }
     VARVE_RETURN_IF_ERROR(
         Scan(group, before->generation, "", [&](std::string_view key, std::string_view value) {
           hasher.AddSized(key);

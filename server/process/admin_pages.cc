@@ -65,7 +65,8 @@ absl::StatusOr<std::optional<FoldView>> LookAtFold(storage::StateStore& store, G
   for (int i = 0; i < kTries; ++i) {
     VARVE_ASSIGN_OR_RETURN(const auto before, store.FindFold(group));
     if (!before) return std::nullopt;
-    VARVE_ASSIGN_OR_RETURN(const uint64_t hash, store.HashFold(group));
+    VARVE_ASSIGN_OR_RETURN(const uint64_t hash,
+                           store.HashFold(group, storage::StateStore::Hashed::kContent));
     VARVE_ASSIGN_OR_RETURN(const auto after, store.FindFold(group));
     if (after && after->position == before->position && after->generation == before->generation)
       return FoldView{before->position, hash};

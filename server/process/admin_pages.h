@@ -25,7 +25,7 @@ struct AdminView {
 };
 
 // /metrics, /healthz (503 once the disk failed), /readyz (503 while starting and draining),
-// /admin/fold?group=N (position and hash of a fold, JSON).
+// /admin/fold?group=N (position of a fold and hash of its content, JSON).
 std::map<std::string, HttpHandler> AdminPages(AdminView& view);
 
 }  // namespace varve::server

@@ -304,6 +304,13 @@ TEST_P(StateStoreTest, HashesDoNotDependOnHistoryOrGeneration) {
   const uint64_t second = Begin();
   ASSERT_TRUE(Put(second, {{"a", "1"}, {"b", "2"}}, 2).ok());
   EXPECT_EQ(store_->HashFold(kGroup).value(), hash);
+
+  const uint64_t content = store_->HashFold(kGroup, StateStore::Hashed::kContent).value();
+  ASSERT_TRUE(Put(second, {}, 3).ok());
+  EXPECT_NE(store_->HashFold(kGroup).value(), hash);
+  EXPECT_EQ(store_->HashFold(kGroup, StateStore::Hashed::kContent).value(), content);
+  ASSERT_TRUE(Put(second, {{"b", "3"}}, 4).ok());
+  EXPECT_NE(store_->HashFold(kGroup, StateStore::Hashed::kContent).value(), content);
 }
 
 // A naive twin and random calls: after every crash both agree, and the two kinds of store agree in
