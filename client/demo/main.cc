@@ -126,7 +126,7 @@ class Loader {
     }
     for (std::thread& sender : senders) sender.join();
     for (auto& producer : producers_)
-      (void)producer->Close(stop_.load() ? milliseconds(2000) : milliseconds(60000));
+      (void)producer->Close(stop_.load() ? milliseconds(200) : milliseconds(60000));
     return Read();
   }
   void Stop() { stop_.store(true); }
