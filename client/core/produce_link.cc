@@ -117,7 +117,7 @@ void ProduceLink::Send(ProducerPartition& partition) {
   head.set_partition(partition.number);
   in_flight_[next_request_++] = &partition;
   credit_bytes_ -= static_cast<int64_t>(batch->bytes->size());
-  credit_records_ -= batch->records;
+  --credit_records_;  // a broker counts a batch as one: it has not looked into it yet
   stream_->Write(EncodeBatch(head, batch->bytes));
 }
 

@@ -148,7 +148,7 @@ TEST_F(ProducerTest, FlushSendsWhatLingers) {
 }
 
 TEST_F(ProducerTest, CreditIsNeverOverdrawnByMoreThanOneBatch) {
-  broker_.SetProduceCredit(10'000, 50);
+  broker_.SetProduceCredit(10'000, 3);
   Producer producer = Make({.batch_bytes = 4'096, .batch_max_bytes = 8'192});
   for (int i = 0; i < 2'000; ++i) {
     ASSERT_TRUE(producer

@@ -81,7 +81,6 @@ class FakeBroker::LogService::ProduceSession {
     const bool faulty = broker_.faults_left_ > 0;
     const ProduceFault fault = broker_.fault_;
     if (faulty) --broker_.faults_left_;
-    int64_t records = 1;
     if (faulty && fault.kind == ProduceFault::Kind::kError) {
       *ack->mutable_error() = WireError(fault.reason, "as the test asks", fault.leader_address);
     } else if (faulty && fault.kind == ProduceFault::Kind::kDropBeforeAppend) {
@@ -92,7 +91,6 @@ class FakeBroker::LogService::ProduceSession {
       if (base.ok()) {
         ack->set_base_offset(*base);
         ack->set_append_time_ms(1'000 + *base);
-        records = partition->batches.back().records;
       } else {
         *ack->mutable_error() =
             WireError(ReasonOf(base.status()), std::string(MessageOf(base.status())));
@@ -104,8 +102,8 @@ class FakeBroker::LogService::ProduceSession {
     }
     const auto bytes = static_cast<int64_t>(batch.batch().size());
     credit_bytes_ -= bytes;
-    credit_records_ -= records;
-    Queue(std::move(reply), partition, bytes, records);
+    --credit_records_;
+    Queue(std::move(reply), partition, bytes, 1);
     return true;
   }
 
