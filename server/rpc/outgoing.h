@@ -11,9 +11,10 @@
 
 namespace varve::server {
 
-// gRPC allows one write under way per stream. Thread-safe. Bounded by the credits of the stream's
-// session. After End nothing more is queued; the stream finishes when what was queued is written,
-// or at once after Abort.
+// gRPC allows one write under way per stream. Thread-safe. A client that does not read must not
+// make the queue grow: the stream reads no further requests while MayRead says so, and takes what
+// it sends unasked from queued_bytes(). After End nothing more is queued; the stream finishes when
+// what was queued is written, or at once after Abort.
 template <class Reactor, class Message>
 class Outgoing {
  public:
@@ -22,7 +23,9 @@ class Outgoing {
   void Send(Message message) {
     std::lock_guard lock(mutex_);
     if (end_ || finished_) return;
-    queue_.push_back(std::move(message));
+    const size_t bytes = message.ByteSizeLong();
+    queue_.push_back({std::move(message), bytes});
+    queued_bytes_ += bytes;
     Advance();
   }
   void End(grpc::Status status) {
@@ -35,22 +38,40 @@ class Outgoing {
     std::lock_guard lock(mutex_);
     if (finished_) return;
     end_ = std::move(status);
-    while (queue_.size() > (writing_ ? 1u : 0u)) queue_.pop_back();
+    while (queue_.size() > (writing_ ? 1u : 0u)) {
+      queued_bytes_ -= queue_.back().bytes;
+      queue_.pop_back();
+    }
     // A write that hangs ends with the call: finish does not wait for it.
     finished_ = true;
     reactor_.Finish(*end_);
   }
-  // From OnWriteDone.
-  void Written(bool ok) {
+  // From OnReadDone: whether the next request may be read now. If not, Written says when.
+  bool MayRead() {
     std::lock_guard lock(mutex_);
+    read_waits_ = !finished_ && queue_.size() > kMostWaiting;
+    return !read_waits_;
+  }
+  // From OnWriteDone. True when a read that MayRead held back is due.
+  [[nodiscard]] bool Written(bool ok) {
+    std::lock_guard lock(mutex_);
+    queued_bytes_ -= queue_.front().bytes;
     queue_.pop_front();
     writing_ = false;
     ++written_;
     if (!ok && !finished_) {
       queue_.clear();
+      queued_bytes_ = 0;
       if (!end_) end_ = grpc::Status(grpc::StatusCode::CANCELLED, "the client went away");
     }
     Advance();
+    if (finished_ || queue_.size() > kMostWaiting / 2) return false;
+    return std::exchange(read_waits_, false);
+  }
+  // What waits, the message being written included.
+  [[nodiscard]] size_t queued_bytes() const {
+    std::lock_guard lock(mutex_);
+    return queued_bytes_;
   }
   // Number of finished writes, and whether one is under way: to notice a client that does not read.
   [[nodiscard]] std::pair<uint64_t, bool> Progress() const {
@@ -59,11 +80,17 @@ class Outgoing {
   }
 
  private:
+  struct Queued {
+    Message message;
+    size_t bytes = 0;
+  };
+  static constexpr size_t kMostWaiting = 8192;
+
   void Advance() {
     if (finished_ || writing_) return;
     if (!queue_.empty()) {
       writing_ = true;
-      reactor_.StartWrite(&queue_.front());
+      reactor_.StartWrite(&queue_.front().message);
     } else if (end_) {
       finished_ = true;
       reactor_.Finish(*end_);
@@ -72,7 +99,9 @@ class Outgoing {
 
   Reactor& reactor_;
   mutable std::mutex mutex_;
-  std::deque<Message> queue_;
+  std::deque<Queued> queue_;
+  size_t queued_bytes_ = 0;
+  bool read_waits_ = false;
   std::optional<grpc::Status> end_;
   bool writing_ = false;
   bool finished_ = false;

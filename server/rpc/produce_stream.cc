@@ -34,7 +34,7 @@ void ProduceStream::ArmOpenTimeout() {
 void ProduceStream::OnReadDone(bool ok) {
   if (!ok) return Release();
   Handle();
-  StartRead(&request_);
+  if (outgoing_.MayRead()) StartRead(&request_);
 }
 
 void ProduceStream::Handle() {

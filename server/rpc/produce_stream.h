@@ -24,7 +24,9 @@ class ProduceStream final : public grpc::ServerBidiReactor<varve::v1::ProduceStr
   static constexpr Nanos kOpenTimeout = 30 * kSecond;
 
   void OnReadDone(bool ok) override;
-  void OnWriteDone(bool ok) override { outgoing_.Written(ok); }
+  void OnWriteDone(bool ok) override {
+    if (outgoing_.Written(ok)) StartRead(&request_);
+  }
   void OnCancel() override;
   void OnDone() override;
 

@@ -1,5 +1,6 @@
 #include "server/rpc/subscribe_stream.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/error.h"
@@ -18,7 +19,29 @@ SubscribeStream::SubscribeStream(const DoorParts& parts, grpc::CallbackServerCon
 
 void SubscribeStream::OnReadDone(bool ok) {
   if (!ok) return outgoing_.End(grpc::Status::OK);
-  if (Handle()) StartRead(&request_);
+  if (Handle() && outgoing_.MayRead()) StartRead(&request_);
+}
+
+void SubscribeStream::OnWriteDone(bool ok) {
+  if (outgoing_.Written(ok)) StartRead(&request_);
+  if (ok && opened_.load()) PassCredit({});
+}
+
+void SubscribeStream::PassCredit(SessionCredit granted) {
+  // A client that grants without end gains nothing: the sums stay far from overflow.
+  constexpr int64_t kCeiling = int64_t{1} << 40;
+  SessionCredit now;
+  {
+    std::lock_guard lock(credit_mutex_);
+    granted_bytes_ =
+        std::min(kCeiling, granted_bytes_ + std::clamp<int64_t>(granted.bytes, 0, kCeiling));
+    const int64_t room =
+        kWindowBytes - passed_on_bytes_ - static_cast<int64_t>(outgoing_.queued_bytes());
+    now = {std::clamp<int64_t>(room, 0, granted_bytes_), granted.records};
+    granted_bytes_ -= now.bytes;
+    passed_on_bytes_ += now.bytes;
+  }
+  if (now.bytes > 0 || now.records > 0) session_->AddCredit(now);
 }
 
 bool SubscribeStream::Fail(const absl::Status& status) {
@@ -32,7 +55,7 @@ bool SubscribeStream::Handle() {
   if (!session_) return Fail(MakeError(Reason::INVALID_REQUEST, "the first message must be open"));
   switch (request_.message_case()) {
     case SubscribeRequest::kCredit:
-      session_->AddCredit({request_.credit().bytes(), request_.credit().records()});
+      PassCredit({request_.credit().bytes(), request_.credit().records()});
       return true;
     case SubscribeRequest::kSeek: {
       auto to = FromProto(request_.seek().to());
@@ -65,7 +88,7 @@ bool SubscribeStream::HandleOpen(const varve::v1::SubscribeOpen& open) {
   opened_.store(true);
   for (const auto& partition : open.partitions())
     if (!AddPartition(partition)) return false;
-  session_->AddCredit({open.credit().bytes(), open.credit().records()});
+  PassCredit({open.credit().bytes(), open.credit().records()});
   return true;
 }
 
@@ -141,6 +164,10 @@ void SubscribeStream::OnData(uint32_t handle, uint64_t generation, Data data) {
   out->set_next_offset(data.next_offset.value());
   out->set_high_watermark(data.high_watermark.value());
   out->set_leader_epoch(static_cast<uint32_t>(data.leader_epoch.value()));
+  {
+    std::lock_guard lock(credit_mutex_);
+    passed_on_bytes_ -= static_cast<int64_t>(out->batches().size());
+  }
   outgoing_.Send(std::move(reply));
 }
 

@@ -3,6 +3,7 @@
 #define VARVE_SERVER_RPC_SUBSCRIBE_STREAM_H_
 
 #include <memory>
+#include <mutex>
 
 #include "server/rpc/call_context.h"
 #include "server/rpc/outgoing.h"
@@ -19,12 +20,15 @@ class SubscribeStream final
  public:
   SubscribeStream(const DoorParts& parts, grpc::CallbackServerContext* call);
 
+  // Data read from the log and not yet taken by the transport, and credit that lets more be read:
+  // together at most so much, whatever the client grants.
+  static constexpr int64_t kWindowBytes = 4 << 20;
   // How often it is looked whether the stream has been opened and is being read; the second look
   // ends it.
   static constexpr Nanos kWatchInterval = 30 * kSecond;
 
   void OnReadDone(bool ok) override;
-  void OnWriteDone(bool ok) override { outgoing_.Written(ok); }
+  void OnWriteDone(bool ok) override;
   void OnCancel() override;
   void OnDone() override;
 
@@ -41,6 +45,8 @@ class SubscribeStream final
   bool HandleOpen(const varve::v1::SubscribeOpen& open);
   bool AddPartition(const varve::v1::SubscribePartition& partition);
   bool Fail(const absl::Status& status);
+  // Passes on what the client has granted as far as the window allows.
+  void PassCredit(SessionCredit granted);
   void ArmWatch();
   void Watch();
 
@@ -49,6 +55,9 @@ class SubscribeStream final
   std::unique_ptr<SubscribeSession> session_;  // after open
   varve::v1::SubscribeRequest request_;
   Outgoing<SubscribeStream, varve::v1::SubscribeReply> outgoing_;
+  std::mutex credit_mutex_;
+  int64_t granted_bytes_ = 0;    // by the client, and not yet passed on to the session
+  int64_t passed_on_bytes_ = 0;  // to the session, less what it has used
   std::atomic<bool> opened_{false};
   // Of the watch, on the timers' executor only.
   uint64_t written_before_ = 0;
