@@ -51,4 +51,14 @@ c++ -std=c++20 "$source/client/examples/admin.cc" -o "$work/admin" $flags -Wl,-r
   fail "linking with pkg-config"
 "$work/admin" 127.0.0.1:1 t 2>"$work/admin.err" && fail "the example succeeded without a broker"
 grep -q '^UNAVAILABLE: ' "$work/admin.err" || { cat "$work/admin.err"; fail "expected UNAVAILABLE"; }
-echo "3 passed, 0 failed, 0 skipped"
+
+# The guide shows the examples as they are.
+python3 - "$source" <<'END' || fail "docs/client.md shows an example that has changed since"
+import pathlib, sys
+source = pathlib.Path(sys.argv[1])
+guide = (source / "docs/client.md").read_text()
+examples = [path for path in (source / "client/examples").iterdir() if path.is_file()]
+stale = [path.name for path in examples if path.read_text().strip() not in guide]
+sys.exit(", ".join(stale) if stale or not examples else 0)
+END
+echo "4 passed, 0 failed, 0 skipped"
