@@ -24,6 +24,7 @@ void FilePool::Put(const std::string& path, std::shared_ptr<File> file) {
 }
 
 void FilePool::PutLocked(const std::string& path, std::shared_ptr<File> file) {
+  if (const auto at = slots_.find(path); at != slots_.end()) ages_.erase(at->second.age);
   slots_[path] = {std::move(file), ages_.insert(ages_.end(), path)};
   while (slots_.size() > capacity_) {
     slots_.erase(ages_.front());

@@ -42,8 +42,11 @@ absl::StatusOr<std::unique_ptr<DataDirectory>> DataDirectory::Open(FileSystem& f
                                                                    StorageExecutors executors) {
   const std::string path = options.path;
   auto directory = std::make_unique<LocalDirectory>(files, clock, std::move(options), executors);
-  if (absl::Status status = directory->Start(random); !status.ok())
-    return AddContext(status, StrCat("data directory \"", path, "\""));
+  absl::Status status = directory->Start(random);
+  if (absl::IsPermissionDenied(status))
+    status = MakeError(Reason::PERMISSION_DENIED, MessageOf(status),
+                       "; the user that runs the broker needs to read and write it");
+  if (!status.ok()) return AddContext(status, StrCat("data directory \"", path, "\""));
   return std::unique_ptr<DataDirectory>(std::move(directory));
 }
 
@@ -54,14 +57,18 @@ LocalDirectory::LocalDirectory(FileSystem& files, const Clock& clock, DataDirect
       options_(std::move(options)),
       executors_(executors),
       paths_(options_.path),
-      pool_(files, options_.max_open_files),
-      context_{files_, pool_, identity_},
-      budget_(options_.dirty_budget_bytes),
+      context_{files_, std::make_shared<FilePool>(files, options_.max_open_files), {}},
+      budget_(std::make_shared<DirtyBudget>(options_.dirty_budget_bytes)),
       cache_(options_.cache_bytes),
-      self_(std::make_shared<LocalDirectory*>(this)) {}
+      self_(std::make_shared<Handle>()) {
+  self_->directory = this;
+}
 
 LocalDirectory::~LocalDirectory() {
-  *self_ = nullptr;
+  {
+    std::lock_guard lock(self_->mutex);
+    self_->directory = nullptr;
+  }
   if (writer_) writer_->Detach();
 }
 
@@ -73,6 +80,7 @@ absl::Status LocalDirectory::Start(Random& random) {
   VARVE_ASSIGN_OR_RETURN(lock_, files_.Lock(paths_.lock));
   bool fresh = false;
   VARVE_RETURN_IF_ERROR(TakeIdentity(random, &fresh));
+  context_.identity = identity_;
   VARVE_RETURN_IF_ERROR(MakeDirectories());
   Checkpoint state;
   auto recovered =
@@ -169,7 +177,7 @@ absl::StatusOr<Checkpoint> LocalDirectory::FreshCheckpoint() {
 // -----------------------------------------------------------------------------------------
 
 LogParts LocalDirectory::Parts() {
-  return {*journal_, *writer_, cache_, budget_, *executors_.reader, context_};
+  return {*journal_, writer_, cache_, budget_, *executors_.reader, context_};
 }
 
 std::vector<GroupId> LocalDirectory::groups() const {
@@ -205,6 +213,14 @@ void LocalDirectory::CreateLog(
                                                 JoinPath(paths_.groups, GroupDirectoryName(group)));
   {
     std::lock_guard lock(mutex_);
+    // The directory of the one before has the same name.
+    if (const auto at = burying_.find(group); at != burying_.end()) {
+      at->second.push_back([this, group, epoch, bootstrap = std::move(bootstrap), &shard,
+                            done = std::move(done)]() mutable {
+        CreateLog(group, epoch, std::move(bootstrap), shard, std::move(done));
+      });
+      return;
+    }
     if (!replicas_.emplace(group, replica).second) {
       return shard.Post([done = std::move(done), group]() mutable {
         done(MakeError(Reason::ALREADY_EXISTS, "group ", group, " has a replica here"));
@@ -223,13 +239,14 @@ void LocalDirectory::CreateLog(
   SegmentLog& raw = **log;
   raw.WriteCreation(
       std::move(first), std::move(configurations),
-      [this, self = self_, log, group, done = std::move(done)](absl::Status status) mutable {
+      [forget = WhileAlive([this, group] {
+         std::lock_guard lock(mutex_);
+         replicas_.erase(group);
+       }),
+       log, done = std::move(done)](absl::Status status) mutable {
         if (!status.ok()) {
           log->reset();
-          if (*self != nullptr) {
-            std::lock_guard lock(mutex_);
-            replicas_.erase(group);
-          }
+          forget();
           return done(std::move(status));
         }
         done(std::unique_ptr<PartitionLog>(std::move(*log)));
@@ -240,7 +257,10 @@ void LocalDirectory::RemoveLog(GroupId group, Executor& shard, PartitionLog::Don
   std::shared_ptr<ReplicaFiles> replica;
   {
     std::lock_guard lock(mutex_);
-    if (auto node = replicas_.extract(group); !node.empty()) replica = std::move(node.mapped());
+    if (auto node = replicas_.extract(group); !node.empty()) {
+      replica = std::move(node.mapped());
+      burying_[group];
+    }
   }
   if (!replica) {
     return shard.Post([done = std::move(done), group]() mutable {
@@ -260,22 +280,36 @@ void LocalDirectory::RemoveLog(GroupId group, Executor& shard, PartitionLog::Don
   frame.steps.push_back(RemoveReplicaStep{});
   const FrameSequence removal = frame.sequence;
   const FileNumber number = journal_->NextFileNumber();
-  journal_->Submit(std::move(frame), true,
-                   [this, self = self_, replica, removal, number, &shard,
-                    done = std::move(done)](absl::Status status) mutable {
-                     if (status.ok()) {
-                       // Behind the writes of the replica that are still queued.
-                       executors_.segments->Post([this, self, replica, removal, number] {
-                         if (*self == nullptr) return;
-                         executors_.sync->Post([this, self, replica, removal, number] {
-                           if (*self != nullptr) BuryReplica(replica, removal, number);
-                         });
-                       });
-                     }
-                     shard.Post([done = std::move(done), status = std::move(status)]() mutable {
-                       done(std::move(status));
-                     });
-                   });
+  // Behind the writes of the replica that are still queued.
+  auto bury = WhileAlive([this, replica, removal, number] {
+    executors_.sync->Post(WhileAlive([this, replica, removal, number] {
+      BuryReplica(replica, removal, number);
+      EndBurial(replica->group);
+    }));
+  });
+  journal_->Submit(
+      std::move(frame), true,
+      [&segments = *executors_.segments, bury = std::move(bury),
+       give_up = WhileAlive([this, group] { EndBurial(group); }), &shard,
+       done = std::move(done)](absl::Status status) mutable {
+        if (status.ok()) {
+          segments.Post(std::move(bury));
+        } else {
+          give_up();
+        }
+        shard.Post([done = std::move(done), status = std::move(status)]() mutable {
+          done(std::move(status));
+        });
+      });
+}
+
+void LocalDirectory::EndBurial(GroupId group) {
+  std::vector<Task> waiting;
+  {
+    std::lock_guard lock(mutex_);
+    if (auto node = burying_.extract(group); !node.empty()) waiting = std::move(node.mapped());
+  }
+  for (Task& creation : waiting) creation();
 }
 
 void LocalDirectory::BuryReplica(const std::shared_ptr<ReplicaFiles>& replica,
@@ -283,13 +317,18 @@ void LocalDirectory::BuryReplica(const std::shared_ptr<ReplicaFiles>& replica,
   if (!writer_->health().ok()) return;
   {
     std::lock_guard lock(replica->mutex);
-    for (const PlacedSegment& placed : replica->segments) pool_.Forget(placed.segment->path());
+    for (const PlacedSegment& placed : replica->segments)
+      context_.pool->Forget(placed.segment->path());
     replica->unsynced.clear();
-    // A sync pass may still be due for it: there will be no directory to sync.
-    replica->directory_changed = false;
+    replica->removed = true;
   }
-  const std::string name = StrCat(GroupDirectoryName(replica->group), "-", number);
-  absl::Status status = files_.Rename(replica->directory, JoinPath(paths_.trash, name));
+  // Numbers that no frame names are given again after a restart.
+  std::string target;
+  do {
+    target = JoinPath(paths_.trash, StrCat(GroupDirectoryName(replica->group), "-", number));
+    number = journal_->NextFileNumber();
+  } while (files_.Stat(target).ok());
+  absl::Status status = files_.Rename(replica->directory, target);
   if (status.ok()) status = files_.SyncDirectory(paths_.trash);
   if (status.ok()) status = files_.SyncDirectory(paths_.groups);
   if (!status.ok()) return writer_->Fail(status);
@@ -301,9 +340,7 @@ void LocalDirectory::BuryReplica(const std::shared_ptr<ReplicaFiles>& replica,
 // ----------------------------------------------------------------------------------------
 
 void LocalDirectory::ArmTrash() {
-  executors_.sync->RunAt(clock_.Now() + options_.trash_delay, [this, self = self_] {
-    if (*self != nullptr) EmptyTrash();
-  });
+  executors_.sync->RunAt(clock_.Now() + options_.trash_delay, WhileAlive([this] { EmptyTrash(); }));
 }
 
 // What lies there for a shorter time goes a little early: the delay protects from mistakes, not
@@ -334,11 +371,10 @@ absl::Status LocalDirectory::health() const {
 }
 
 void LocalDirectory::Close(PartitionLog::Done done) {
-  writer_->Drain([this, self = self_, done = std::move(done)](absl::Status status) mutable {
-    if (*self == nullptr) return;
+  writer_->Drain(WhileAlive([this, done = std::move(done)](absl::Status status) mutable {
     if (!status.ok()) return done(std::move(status));
     journal_->Close(std::move(done));
-  });
+  }));
 }
 
 }  // namespace varve::storage

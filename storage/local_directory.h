@@ -36,11 +36,11 @@ class LocalDirectory final : public DataDirectory {
       absl::AnyInvocable<void(absl::StatusOr<std::unique_ptr<PartitionLog>>)> done) override;
   void RemoveLog(GroupId group, Executor& shard, PartitionLog::Done done) override;
   bool TryReserveDirty(size_t bytes, Task when_room) override {
-    return budget_.TryReserve(bytes, std::move(when_room));
+    return budget_->TryReserve(bytes, std::move(when_room));
   }
   [[nodiscard]] absl::Status health() const override;
   [[nodiscard]] JournalStats journal_stats() const override { return journal_->stats(); }
-  [[nodiscard]] size_t dirty_bytes() const override { return budget_.used(); }
+  [[nodiscard]] size_t dirty_bytes() const override { return budget_->used(); }
   void Close(PartitionLog::Done done) override;
 
  private:
@@ -50,6 +50,22 @@ class LocalDirectory final : public DataDirectory {
   absl::Status MakeDirectories();
   absl::StatusOr<Checkpoint> FreshCheckpoint();
   [[nodiscard]] LogParts Parts();
+  // What tasks on executors know of the directory: null once it is gone. Held while one of them
+  // works with it.
+  struct Handle {
+    std::mutex mutex;
+    LocalDirectory* directory = nullptr;
+  };
+  // Wraps `step` so that it runs while the directory exists, or not at all.
+  template <class Step>
+  auto WhileAlive(Step step) {
+    return [self = self_, step = std::move(step)](auto&&... arguments) mutable {
+      std::lock_guard lock(self->mutex);
+      if (self->directory != nullptr) step(std::forward<decltype(arguments)>(arguments)...);
+    };
+  }
+  // The group may be created again.
+  void EndBurial(GroupId group);
   // On the sync executor.
   void BuryReplica(const std::shared_ptr<ReplicaFiles>& replica, FrameSequence removal,
                    FileNumber number);
@@ -63,17 +79,17 @@ class LocalDirectory final : public DataDirectory {
   const DirectoryPaths paths_;
   DirectoryIdentity identity_;
   RecoveryReport report_;
-  FilePool pool_;
-  const SegmentContext context_;
-  DirtyBudget budget_;
+  SegmentContext context_;  // complete once the identity is known
+  const std::shared_ptr<DirtyBudget> budget_;
   EntryCache cache_;
   std::unique_ptr<FileLock> lock_;
   std::shared_ptr<SegmentWriter> writer_;
   std::unique_ptr<Journal> journal_;
   mutable std::mutex mutex_;
   std::map<GroupId, std::shared_ptr<ReplicaFiles>> replicas_;
-  // Tasks on executors hold it weakly: gone when the directory is.
-  std::shared_ptr<LocalDirectory*> self_;
+  // Removed replicas whose files are not in the trash yet, with the creations that wait for that.
+  std::map<GroupId, std::vector<Task>> burying_;
+  const std::shared_ptr<Handle> self_;
 };
 
 }  // namespace varve::storage

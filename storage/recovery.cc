@@ -26,12 +26,12 @@ class Recovery {
     std::shared_ptr<ReplicaFiles> files;
     std::map<FileNumber, std::shared_ptr<Segment>> segments;
     std::set<FileNumber> present;  // files that exist
-    bool directory_changed = false;
   };
   absl::Status OpenReplicas();
   absl::Status ListDirectory(Work& work);
   absl::Status Redo(const JournalFrame& frame);
   absl::Status RedoAppend(Work& work, const AppendStep& step);
+  [[nodiscard]] absl::Status Missing(const Segment& segment) const;
   absl::Status Finish(Work& work);
   absl::Status LoadSegments(Work& work);
   absl::Status LoadEpochs(Work& work);
@@ -97,9 +97,7 @@ absl::Status Recovery::ListDirectory(Work& work) {
   auto listed = context_.files.List(work.files->directory);
   if (absl::IsNotFound(listed.status())) {
     // The creation is in the journal, and its directory was not yet durable.
-    VARVE_RETURN_IF_ERROR(context_.files.CreateDirectory(work.files->directory));
-    work.directory_changed = true;
-    return absl::OkStatus();
+    return context_.files.CreateDirectory(work.files->directory);
   }
   VARVE_RETURN_IF_ERROR(listed.status());
   for (const DirectoryEntry& entry : *listed) {
@@ -107,13 +105,6 @@ absl::Status Recovery::ListDirectory(Work& work) {
     if (!name) continue;
     RaiseNextFile(name->file);
     if (name->kind != GroupFileKind::kSegment) continue;
-    // A file whose header never reached the disk holds nothing that was synced: it is written
-    // again.
-    if (entry.size < kFileHeaderBytes && work.segments.contains(name->file)) {
-      VARVE_RETURN_IF_ERROR(context_.files.RemoveFile(JoinPath(work.files->directory, entry.name)));
-      work.directory_changed = true;
-      continue;
-    }
     work.present.insert(name->file);
   }
   return absl::OkStatus();
@@ -135,7 +126,6 @@ absl::Status Recovery::Redo(const JournalFrame& frame) {
       if (!work.segments.contains(truncate->file) || !work.present.contains(truncate->file))
         continue;
       VARVE_RETURN_IF_ERROR(work.segments[truncate->file]->Truncate(truncate->position));
-      work.directory_changed = true;
     }
   }
   return absl::OkStatus();
@@ -144,10 +134,12 @@ absl::Status Recovery::Redo(const JournalFrame& frame) {
 absl::Status Recovery::RedoAppend(Work& work, const AppendStep& step) {
   const auto at = work.segments.find(step.file);
   if (at == work.segments.end()) return absl::OkStatus();  // left the set later
-  if (!work.present.contains(step.file)) {
-    VARVE_RETURN_IF_ERROR(at->second->Create());
-    work.present.insert(step.file);
-    work.directory_changed = true;
+  // The first append makes the file. What a crash left of it may lack its header, or any part.
+  if (step.position == kFileHeaderBytes) {
+    VARVE_RETURN_IF_ERROR(work.present.insert(step.file).second ? at->second->Create()
+                                                                : at->second->WriteHeader());
+  } else if (!work.present.contains(step.file)) {
+    return Missing(*at->second);
   }
   for (const Entry& entry : step.entries) out_.report.bytes_replayed += entry.frame.size();
   return at->second->Write(step.position, step.entries);
@@ -174,13 +166,17 @@ absl::Status Recovery::Finish(Work& work) {
   return absl::OkStatus();
 }
 
+absl::Status Recovery::Missing(const Segment& segment) const {
+  return MakeError(Reason::DATA_LOSS, "segment \"", segment.path(),
+                   "\" is missing; the journal lists it, and its bytes are no longer in the "
+                   "journal");
+}
+
 absl::Status Recovery::LoadSegments(Work& work) {
   for (const SegmentRef& ref : work.record->segments) {
     const auto& segment = work.segments[ref.file];
     if (!work.present.contains(ref.file))
-      return MakeError(
-          Reason::DATA_LOSS, "segment \"", segment->path(),
-          "\" is missing; the journal lists it, and its bytes are no longer in the journal");
+      return Missing(*segment);
     uint64_t end = ref.end_position;
     if (end != 0) {
       VARVE_RETURN_IF_ERROR(segment->Load(end));
@@ -191,7 +187,7 @@ absl::Status Recovery::LoadSegments(Work& work) {
     if (stat.size > end) {
       // Bytes behind the end that the journal vouches for: from writes that were never
       // acknowledged.
-      VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, context_.pool.Get(segment->path()));
+      VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, context_.pool->Get(segment->path()));
       VARVE_RETURN_IF_ERROR(file->Truncate(end));
       out_.report.notes.push_back(
           StrCat("cut ", stat.size - end, " bytes behind the end of ", segment->path()));
@@ -232,16 +228,12 @@ absl::Status Recovery::LoadEpochs(Work& work) {
   });
 }
 
-// What was read may have been in the page cache alone: everything from the old sync point on is
-// synced.
+// All that was redone is synced before the journal that holds it may go. What was not redone was
+// synced before the crash; the segment of the sync point is synced again all the same.
 absl::Status Recovery::SyncReplica(Work& work) {
   const SyncPoint& point = work.record->sync_point;
   for (const PlacedSegment& placed : work.files->segments) {
-    if (placed.segment->first_index() <= point.index && placed.segment->file() != point.file)
-      continue;
-    VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file,
-                           context_.pool.Get(placed.segment->path()));
-    VARVE_RETURN_IF_ERROR(file->SyncData());
+    if (placed.segment->file() == point.file) VARVE_RETURN_IF_ERROR(placed.segment->Touch());
     VARVE_RETURN_IF_ERROR(placed.segment->SyncData());
   }
   return context_.files.SyncDirectory(work.files->directory);

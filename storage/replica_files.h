@@ -28,6 +28,7 @@ struct PlacedSegment {
 struct WrittenMark {
   FrameSequence frame;
   SyncPoint point;
+  uint64_t truncations = 0;  // of the replica when that frame was made
 };
 
 // Fields are guarded by `mutex`, which is held for short steps in memory only. Lock order: this
@@ -59,6 +60,7 @@ struct ReplicaFiles {
   std::vector<std::shared_ptr<Segment>> unsynced;
   bool directory_changed = false;
   bool listed_dirty = false;
+  bool removed = false;  // its directory lies in the trash
 };
 
 }  // namespace varve::storage

@@ -41,8 +41,10 @@ void Segment::Note(const EntryHeader& entry, WallTime max_record_timestamp, uint
 void Segment::Forget(uint64_t position) {
   std::lock_guard lock(mutex_);
   while (!rows_.empty() && rows_.back().position >= position) rows_.pop_back();
-  // The times may stay too large: they only say where not to begin a search.
+  // The times may stay too large: they only say where not to begin a search. The index file is
+  // void from here on, and goes when the file is cut.
   saved_rows_ = 0;
+  ++generation_;
 }
 
 WallTime Segment::max_append_time() const {
@@ -83,26 +85,39 @@ absl::Status Segment::Damaged(uint64_t position, std::string_view what) const {
   return MakeError(Reason::DATA_LOSS, "segment \"", path_, "\" at position ", position, ": ", what);
 }
 
-absl::Status Segment::Create() {
+std::string Segment::HeaderBlock(FileKind kind) const {
   FileHeader header;
-  header.kind = FileKind::kSegment;
+  header.kind = kind;
   header.identity = context_.identity;
   header.file = ref_.file;
   header.group = group_;
   header.base_offset = ref_.base_offset;
   header.first_index = ref_.first_index;
+  return EncodeFileHeader(header);
+}
+
+absl::Status Segment::Create() {
   VARVE_ASSIGN_OR_RETURN(std::unique_ptr<File> created,
                          context_.files.Open(path_, OpenMode::kCreate));
-  std::shared_ptr<File> file = std::move(created);
-  VARVE_RETURN_IF_ERROR(file->WriteAt(0, EncodeFileHeader(header)));
-  context_.pool.Put(path_, file);
+  context_.pool->Put(path_, std::move(created));
+  return WriteHeader();
+}
+
+absl::Status Segment::WriteHeader() {
+  VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, context_.pool->Get(path_));
+  VARVE_RETURN_IF_ERROR(file->WriteAt(0, HeaderBlock(FileKind::kSegment)));
+  return Touch();
+}
+
+absl::Status Segment::Touch() {
+  VARVE_ASSIGN_OR_RETURN(std::shared_ptr<File> file, context_.pool->Get(path_));
   std::lock_guard lock(mutex_);
   unsynced_ = std::move(file);
   return absl::OkStatus();
 }
 
 absl::Status Segment::Write(uint64_t position, const std::vector<Entry>& entries) {
-  VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, context_.pool.Get(path_));
+  VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, context_.pool->Get(path_));
   std::vector<std::string_view> pieces;
   pieces.reserve(entries.size());
   for (const Entry& entry : entries) pieces.push_back(entry.frame.view());
@@ -112,15 +127,22 @@ absl::Status Segment::Write(uint64_t position, const std::vector<Entry>& entries
   return absl::OkStatus();
 }
 
+absl::Status Segment::RemoveIndex() {
+  std::lock_guard index_lock(index_mutex_);
+  {
+    std::lock_guard lock(mutex_);
+    saved_rows_ = 0;
+    ++generation_;
+  }
+  absl::Status status = context_.files.RemoveFile(index_path_);
+  return absl::IsNotFound(status) ? absl::OkStatus() : status;
+}
+
 absl::Status Segment::Truncate(uint64_t position) {
-  context_.pool.Forget(index_path_);
-  if (absl::Status status = context_.files.RemoveFile(index_path_);
-      !status.ok() && !absl::IsNotFound(status))
-    return status;
-  VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, context_.pool.Get(path_));
+  VARVE_RETURN_IF_ERROR(RemoveIndex());
+  VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, context_.pool->Get(path_));
   VARVE_RETURN_IF_ERROR(file->Truncate(position));
   std::lock_guard lock(mutex_);
-  saved_rows_ = 0;
   unsynced_ = file;
   return absl::OkStatus();
 }
@@ -135,50 +157,46 @@ absl::Status Segment::SyncData() {
 }
 
 absl::Status Segment::Remove() {
-  context_.pool.Forget(path_);
-  context_.pool.Forget(index_path_);
-  for (const std::string& path : {index_path_, path_}) {
-    absl::Status status = context_.files.RemoveFile(path);
-    if (!status.ok() && !absl::IsNotFound(status)) return status;
-  }
+  VARVE_RETURN_IF_ERROR(RemoveIndex());
+  context_.pool->Forget(path_);
+  absl::Status status = context_.files.RemoveFile(path_);
+  if (!status.ok() && !absl::IsNotFound(status)) return status;
   std::lock_guard lock(mutex_);
   unsynced_.reset();
   return absl::OkStatus();
 }
 
-absl::Status Segment::SaveIndex() {
-  std::string bytes;
-  uint64_t position = 0;
-  size_t rows = 0;
+UnsavedRows Segment::TakeUnsavedRows(uint64_t end) const {
+  std::lock_guard lock(mutex_);
+  UnsavedRows out{generation_, saved_rows_, 0, {}};
+  for (size_t i = saved_rows_; i < rows_.size() && rows_[i].position < end; ++i, ++out.count)
+    EncodeIndexRow(rows_[i], ref_.file, &out.bytes);
+  return out;
+}
+
+absl::Status Segment::SaveIndex(const UnsavedRows& rows) {
+  if (rows.count == 0) return absl::OkStatus();
+  std::lock_guard index_lock(index_mutex_);
   {
     std::lock_guard lock(mutex_);
-    if (saved_rows_ == rows_.size()) return absl::OkStatus();
-    position = kFileHeaderBytes + saved_rows_ * kIndexRowBytes;
-    for (size_t i = saved_rows_; i < rows_.size(); ++i) EncodeIndexRow(rows_[i], ref_.file, &bytes);
-    rows = rows_.size();
+    if (rows.generation != generation_) return absl::OkStatus();
   }
   auto file = context_.files.Open(index_path_, OpenMode::kReadWrite);
   if (absl::IsNotFound(file.status())) {
     file = context_.files.Open(index_path_, OpenMode::kCreate);
     if (!file.ok()) return file.status();
-    FileHeader header;
-    header.kind = FileKind::kIndex;
-    header.identity = context_.identity;
-    header.file = ref_.file;
-    header.group = group_;
-    header.base_offset = ref_.base_offset;
-    header.first_index = ref_.first_index;
-    VARVE_RETURN_IF_ERROR((*file)->WriteAt(0, EncodeFileHeader(header)));
+    VARVE_RETURN_IF_ERROR((*file)->WriteAt(0, HeaderBlock(FileKind::kIndex)));
   }
   VARVE_RETURN_IF_ERROR(file.status());
-  VARVE_RETURN_IF_ERROR((*file)->WriteAt(position, bytes));
+  VARVE_RETURN_IF_ERROR(
+      (*file)->WriteAt(kFileHeaderBytes + rows.begin * kIndexRowBytes, rows.bytes));
   std::lock_guard lock(mutex_);
-  if (rows_.size() >= rows) saved_rows_ = rows;
+  if (rows.generation == generation_) saved_rows_ = rows.begin + rows.count;
   return absl::OkStatus();
 }
 
 absl::Status Segment::CheckHeader() {
-  VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, context_.pool.Get(path_));
+  VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, context_.pool->Get(path_));
   std::string block(kFileHeaderBytes, '\0');
   VARVE_ASSIGN_OR_RETURN(const size_t read, file->ReadAt(0, block.size(), block.data()));
   block.resize(read);
@@ -193,22 +211,25 @@ absl::Status Segment::CheckHeader() {
 
 // Rows that validate, ascend and lie below `end`. Whatever else the file holds is ignored: it is a
 // hint.
-absl::StatusOr<std::vector<IndexRow>> Segment::ReadIndexFile(uint64_t end) {
+std::vector<IndexRow> Segment::ReadIndexFile(uint64_t end, bool* intact) {
+  *intact = false;
   std::vector<IndexRow> rows;
   const auto bytes =
       ReadWholeFile(context_.files, index_path_, kFileHeaderBytes + 64 * limits::kMiB);
-  if (!bytes.ok() || bytes->size() < kFileHeaderBytes) return rows;
-  const auto header = DecodeFileHeader(*bytes, FileKind::kIndex);
-  if (!header.ok() || header->file != ref_.file || header->group != group_) return rows;
+  if (!bytes.ok() || bytes->size() < kFileHeaderBytes ||
+      bytes->substr(0, kFileHeaderBytes) != HeaderBlock(FileKind::kIndex))
+    return rows;
   const std::string_view all = std::string_view(*bytes).substr(kFileHeaderBytes);
   for (size_t at = 0; at + kIndexRowBytes <= all.size(); at += kIndexRowBytes) {
     const auto row = DecodeIndexRow(all.substr(at, kIndexRowBytes), ref_.file);
     if (!row || row->position >= end || row->position < kFileHeaderBytes) break;
-    if (!rows.empty() &&
-        (row->position <= rows.back().position || row->first_index <= rows.back().first_index))
+    if (rows.empty() ? row->position != kFileHeaderBytes
+                     : row->position <= rows.back().position ||
+                           row->first_index <= rows.back().first_index)
       break;
     rows.push_back(*row);
   }
+  *intact = all.size() == rows.size() * kIndexRowBytes;
   return rows;
 }
 
@@ -219,52 +240,63 @@ absl::Status Segment::Load(uint64_t end) {
 
 absl::StatusOr<uint64_t> Segment::LoadUpTo(const LogEnd& end) {
   VARVE_RETURN_IF_ERROR(CheckHeader());
-  VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, context_.pool.Get(path_));
+  VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, context_.pool->Get(path_));
   VARVE_ASSIGN_OR_RETURN(const uint64_t size, file->Size());
   return LoadFrames(size, &end);
 }
 
-absl::StatusOr<uint64_t> Segment::LoadFrames(uint64_t end, const LogEnd* log_end) {
-  VARVE_ASSIGN_OR_RETURN(std::vector<IndexRow> rows, ReadIndexFile(end));
-  // The last row may describe a frame that a truncation replaced: go back to one that still fits.
-  WalkStart start{kFileHeaderBytes, ref_.first_index};
+// Begins the index with the rows of its file, up to the last one that fits its frame.
+absl::Status Segment::TakeIndexFile(uint64_t end, const LogEnd* log_end, WalkStart* start) {
+  *start = {kFileHeaderBytes, ref_.first_index};
+  bool intact = false;
+  std::vector<IndexRow> rows = ReadIndexFile(end, &intact);
   while (!rows.empty()) {
+    const IndexRow& row = rows.back();
     bool fits = false;
-    Walk({rows.back().position, rows.back().first_index}, end, true,
-         [&](const EntryHeader& header, uint64_t) {
-           fits = header.base_offset == rows.back().base_offset;
-           return false;
-         })
-        .IgnoreError();
-    if (fits && (log_end == nullptr || rows.back().first_index <= log_end->last_index)) break;
+    WalkFrom({row.position, row.first_index}, end, true, [&](const EntryHeader& header, uint64_t) {
+      fits = header.base_offset == row.base_offset;
+      return false;
+    }).IgnoreError();
+    if (fits && (log_end == nullptr || row.first_index <= log_end->last_index)) break;
     rows.pop_back();
+    intact = false;
   }
-  {
-    std::lock_guard lock(mutex_);
-    rows_.clear();
-    max_append_time_ = {};
-    max_record_timestamp_ = WallTime(-1);
-    if (!rows.empty()) {
-      start = {rows.back().position, rows.back().first_index};
-      max_append_time_ = rows.back().max_append_time;
-      max_record_timestamp_ = rows.back().max_record_timestamp;
-      rows.pop_back();  // noted again by the walk
-    }
-    rows_ = std::move(rows);
-    saved_rows_ = 0;
+  // Rows that are left behind would be believed once the log has grown past them.
+  if (!intact) VARVE_RETURN_IF_ERROR(RemoveIndex());
+  std::lock_guard lock(mutex_);
+  saved_rows_ = intact ? rows.size() : 0;
+  max_append_time_ = {};
+  max_record_timestamp_ = WallTime(-1);
+  if (!rows.empty()) {
+    *start = {rows.back().position, rows.back().first_index};
+    max_append_time_ = rows.back().max_append_time;
+    max_record_timestamp_ = rows.back().max_record_timestamp;
+    rows.pop_back();  // noted again by the walk
   }
+  rows_ = std::move(rows);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<uint64_t> Segment::LoadFrames(uint64_t end, const LogEnd* log_end) {
+  WalkStart start;
+  VARVE_RETURN_IF_ERROR(TakeIndexFile(end, log_end, &start));
   uint64_t next = start.position;
-  Index last;
-  VARVE_RETURN_IF_ERROR(Walk(start, end, false, [&](const EntryHeader& header, uint64_t position) {
+  LogEnd last;
+  const auto visit = [&](const EntryHeader& header, uint64_t position) {
     if (log_end != nullptr && header.first_index > log_end->last_index) return false;
     Note(header, header.append_time, position);
     next = position + header.frame_bytes();
-    last = header.last_index;
-    return log_end == nullptr || last < log_end->last_index;
-  }));
-  if (log_end != nullptr && last != log_end->last_index)
+    last = {header.last_index, header.term, header.next_offset(), header.append_time};
+    return log_end == nullptr || last.last_index < log_end->last_index;
+  };
+  VARVE_RETURN_IF_ERROR(WalkFrom(start, end, false, visit));
+  if (log_end != nullptr && last.last_index != log_end->last_index)
     return Damaged(next, StrCat("the log's last index ", log_end->last_index,
-                                " is missing; the file ends at ", last));
+                                " is missing; the file ends at ", last.last_index));
+  if (log_end != nullptr && last != *log_end)
+    return Damaged(next, StrCat("the last entry, ", last.last_index, " of term ", last.last_term,
+                                ", is not the one that the journal knows, of term ",
+                                log_end->last_term));
   if (log_end == nullptr && next != end)
     return Damaged(next, StrCat("the frames end here, and the segment at ", end));
   return next;
@@ -273,9 +305,32 @@ absl::StatusOr<uint64_t> Segment::LoadFrames(uint64_t end, const LogEnd* log_end
 // --- Walking and reading
 // --------------------------------------------------------------------------
 
+WalkStart Segment::BeforePosition(uint64_t position) const {
+  std::lock_guard lock(mutex_);
+  const auto at = std::partition_point(
+      rows_.begin(), rows_.end(), [&](const IndexRow& row) { return row.position < position; });
+  if (at == rows_.begin()) return {kFileHeaderBytes, ref_.first_index};
+  return {std::prev(at)->position, std::prev(at)->first_index};
+}
+
+// A row of the index is a hint: where no frame of its index begins, the walk begins further back.
 absl::Status Segment::Walk(WalkStart start, uint64_t end, bool verify,
                            absl::FunctionRef<bool(const EntryHeader&, uint64_t)> visit) {
-  VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, context_.pool.Get(path_));
+  for (;;) {
+    bool begun = false;
+    absl::Status status =
+        WalkFrom(start, end, verify, [&](const EntryHeader& header, uint64_t position) {
+          begun = true;
+          return visit(header, position);
+        });
+    if (status.ok() || begun || start.position == kFileHeaderBytes) return status;
+    start = BeforePosition(start.position);
+  }
+}
+
+absl::Status Segment::WalkFrom(WalkStart start, uint64_t end, bool verify,
+                               absl::FunctionRef<bool(const EntryHeader&, uint64_t)> visit) {
+  VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, context_.pool->Get(path_));
   std::string buffer;
   uint64_t buffer_at = start.position;
   const auto fill = [&](uint64_t position, size_t bytes) -> absl::Status {
@@ -334,7 +389,7 @@ absl::StatusOr<std::vector<Entry>> Segment::Read(WalkStart start, uint64_t end, 
   }));
   std::vector<Entry> entries;
   if (!first) return entries;
-  VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, context_.pool.Get(path_));
+  VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, context_.pool->Get(path_));
   const size_t length = stop - *first;
   std::shared_ptr<char[]> bytes = std::make_shared_for_overwrite<char[]>(length);
   VARVE_ASSIGN_OR_RETURN(const size_t read, file->ReadAt(*first, length, bytes.get()));

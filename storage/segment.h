@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "common/entry.h"
 #include "storage/file_pool.h"
+#include "storage/format/file_header.h"
 #include "storage/index_row.h"
 #include "storage/journal.h"
 #include "storage/replica_state.h"
@@ -20,8 +21,16 @@ namespace varve::storage {
 // What the files of a data directory share.
 struct SegmentContext {
   FileSystem& files;
-  FilePool& pool;
-  const DirectoryIdentity& identity;
+  std::shared_ptr<FilePool> pool;
+  DirectoryIdentity identity;
+};
+
+// Rows of the index that its file does not hold yet.
+struct UnsavedRows {
+  uint64_t generation = 0;  // a truncation since makes them void
+  size_t begin = 0;
+  size_t count = 0;
+  std::string bytes;
 };
 
 // A place in a segment from which frames can be walked.
@@ -57,14 +66,21 @@ class Segment {
   // --- files; these block
   // Creates the file with its header; it is durable after a sync of file and directory.
   absl::Status Create();
+  // Again, into a file that exists.
+  absl::Status WriteHeader();
+  // The next SyncData syncs the file whether or not anything was written.
+  absl::Status Touch();
   absl::Status Write(uint64_t position, const std::vector<Entry>& entries);
   absl::Status Truncate(uint64_t position);
   absl::Status SyncData();
   // Removes index and segment.
   absl::Status Remove();
-  // Appends the rows that are not yet in the index file.
-  absl::Status SaveIndex();
+  // Rows of frames below `end`, which the owner knows to lie in the file.
+  [[nodiscard]] UnsavedRows TakeUnsavedRows(uint64_t end) const;
+  // Writes them to the index file, unless a truncation or the removal came in between.
+  absl::Status SaveIndex(const UnsavedRows& rows);
   // Fills the index from its file, as far as its rows validate below `end`, then from the frames.
+  // An index file that holds anything else is removed.
   // Checks the file's header and that the frames end exactly at `end`; DATA_LOSS otherwise.
   absl::Status Load(uint64_t end);
   // As Load, where the end is known by its last entry: returns the position behind it.
@@ -80,7 +96,14 @@ class Segment {
 
  private:
   absl::Status CheckHeader();
-  absl::StatusOr<std::vector<IndexRow>> ReadIndexFile(uint64_t end);
+  absl::Status RemoveIndex();
+  // `intact`: the file holds exactly these rows.
+  std::vector<IndexRow> ReadIndexFile(uint64_t end, bool* intact);
+  absl::Status TakeIndexFile(uint64_t end, const LogEnd* log_end, WalkStart* start);
+  [[nodiscard]] std::string HeaderBlock(FileKind kind) const;
+  [[nodiscard]] WalkStart BeforePosition(uint64_t position) const;
+  absl::Status WalkFrom(WalkStart start, uint64_t end, bool verify,
+                        absl::FunctionRef<bool(const EntryHeader&, uint64_t position)> visit);
   absl::Status Damaged(uint64_t position, std::string_view what) const;
   absl::StatusOr<uint64_t> LoadFrames(uint64_t end, const LogEnd* log_end);
 
@@ -90,7 +113,9 @@ class Segment {
   const std::string path_;
   const std::string index_path_;
 
+  std::mutex index_mutex_;    // held over changes of the index file; before mutex_
   mutable std::mutex mutex_;  // guards all below
+  uint64_t generation_ = 0;   // grows with what makes the index file void
   std::vector<IndexRow> rows_;
   size_t saved_rows_ = 0;
   WallTime max_append_time_;

@@ -62,11 +62,28 @@ SegmentLog::Draft SegmentLog::NewDraft() {
 
 void SegmentLog::Write(LogWrite write, Done done) {
   VARVE_CHECK(shard_.InExecutor());
+  absl::Status health = parts_.writer->health();
+  Cut cut;
+  if (health.ok() && write.truncate_from) {
+    auto found = FindCut(*write.truncate_from);
+    if (found.ok()) {
+      cut = *found;
+    } else {
+      // Nothing can be told from a log whose own end cannot be read.
+      parts_.writer->Fail(found.status());
+      health = parts_.writer->health();
+    }
+  }
+  if (!health.ok()) {
+    return shard_.Post([self = self_, done = std::move(done), health]() mutable {
+      if (*self != nullptr) done(health);
+    });
+  }
   Draft draft = NewDraft();
   const bool urgent = write.hard_state.has_value() || files_->group < kFirstTopicGroup;
   {
     std::lock_guard lock(files_->mutex);
-    if (write.truncate_from) Truncate(*write.truncate_from, &draft);
+    if (write.truncate_from) Truncate(*write.truncate_from, cut, &draft);
     Append(std::move(write.entries), &draft);
     ReplicaScalars& scalars = files_->scalars;
     if (write.hard_state) scalars.hard_state = *write.hard_state;
@@ -97,12 +114,39 @@ void SegmentLog::WriteCreation(std::optional<Entry> bootstrap, Configurations co
   Submit(std::move(draft), true, std::move(done));
 }
 
-// files_->mutex held, as in the following.
-void SegmentLog::Truncate(Index from, Draft* draft) {
-  ReplicaScalars& scalars = files_->scalars;
+absl::StatusOr<SegmentLog::Cut> SegmentLog::FindCut(Index from) const {
+  std::lock_guard lock(files_->mutex);
+  const ReplicaScalars& scalars = files_->scalars;
   VARVE_CHECK(
       from > scalars.commit_index && from <= scalars.end.last_index && from > scalars.start.index,
       "group ", files_->group, ": truncation from ", from, " with commit ", scalars.commit_index);
+  const auto at = std::find_if(
+      files_->segments.rbegin(), files_->segments.rend(),
+      [from](const PlacedSegment& placed) { return placed.segment->first_index() < from; });
+  VARVE_CHECK(at != files_->segments.rend());
+  // The last entry that stays tells where the log ends; it is in the file or in the cache.
+  Cut cut{{}, kFileHeaderBytes};
+  const auto note = [&](const EntryHeader& header, uint64_t position) {
+    if (header.first_index >= from) return false;
+    cut.end = {header.last_index, header.term, header.next_offset(), header.append_time};
+    cut.position = position + header.frame_bytes();
+    return true;
+  };
+  if (at->written_end > kFileHeaderBytes)
+    VARVE_RETURN_IF_ERROR(
+        at->segment->Walk(at->segment->Before(from - 1), at->written_end, false, note));
+  for (const Entry& entry : files_->cache) {
+    const Index first = entry.header.first_index;
+    if (first <= cut.end.last_index || first < at->segment->first_index()) continue;
+    if (!note(entry.header, cut.position)) break;
+  }
+  VARVE_CHECK(cut.end.last_index == from - 1, "group ", files_->group, ": entry ", from - 1,
+              " is neither in memory nor in its segment");
+  return cut;
+}
+
+// files_->mutex held, as in the following.
+void SegmentLog::Truncate(Index from, const Cut& cut, Draft* draft) {
   while (!files_->cache.empty() && files_->cache.back().header.first_index >= from)
     files_->cache.pop_back();
   while (!files_->epochs.empty() && files_->epochs.back().index >= from) files_->epochs.pop_back();
@@ -111,51 +155,23 @@ void SegmentLog::Truncate(Index from, Draft* draft) {
     set.removed.push_back(files_->segments.back().segment->file());
     draft->work.remove.push_back(files_->segments.back().segment);
     files_->segments.pop_back();
-    VARVE_CHECK(!files_->segments.empty());
   }
   PlacedSegment& active = files_->segments.back();
-  const SegmentRef ref{active.segment->file(), active.segment->base_offset(),
-                       active.segment->first_index(), 0};
+  const FileNumber file = active.segment->file();
   if (!set.removed.empty()) {
-    set.put.push_back(ref);
+    set.put.push_back({file, active.segment->base_offset(), active.segment->first_index(), 0});
     draft->frame.steps.push_back(std::move(set));
   }
-  // The last entry that stays tells where the log ends; it is in a file or in the cache.
-  LogEnd end;
-  uint64_t position = kFileHeaderBytes;
-  const auto note = [&](const EntryHeader& header, uint64_t at) {
-    end = {header.last_index, header.term, header.next_offset(), header.append_time};
-    position = at + header.frame_bytes();
-  };
-  const Index last = from - 1;
-  const Index cache_first = files_->cache.empty() ? from : files_->cache.front().header.first_index;
-  if (active.written_end > kFileHeaderBytes) {
-    const absl::Status walked =
-        active.segment->Walk(active.segment->Before(last), active.written_end, false,
-                             [&](const EntryHeader& header, uint64_t at) {
-                               if (header.first_index > last) return false;
-                               note(header, at);
-                               return true;
-                             });
-    VARVE_CHECK(walked.ok(), MessageOf(walked));
-  }
-  for (const Entry& entry : files_->cache) {
-    if (entry.header.first_index <= end.last_index) continue;
-    if (entry.header.first_index < active.segment->first_index()) continue;
-    note(entry.header, position);
-  }
-  VARVE_CHECK(end.last_index == last, "group ", files_->group, ": entry ", last,
-              " is neither in memory from ", cache_first, " nor in the segment");
-  scalars.end = end;
-  active.end = position;
-  active.written_end = std::min(active.written_end, position);
-  active.segment->Forget(position);
-  files_->durable_index = std::min(files_->durable_index, last);
-  files_->written_index = std::min(files_->written_index, last);
+  files_->scalars.end = cut.end;
+  active.end = cut.position;
+  active.written_end = std::min(active.written_end, cut.position);
+  active.segment->Forget(cut.position);
+  files_->durable_index = std::min(files_->durable_index, from - 1);
+  files_->written_index = std::min(files_->written_index, from - 1);
   ++files_->truncations;
-  draft->frame.steps.push_back(TruncateStep{from, ref.file, position});
+  draft->frame.steps.push_back(TruncateStep{from, file, cut.position});
   draft->work.truncate = active.segment;
-  draft->work.truncate_to = position;
+  draft->work.truncate_to = cut.position;
 }
 
 void SegmentLog::BeginSegment(const Entry& start, Draft* draft) {
@@ -206,7 +222,7 @@ void SegmentLog::Append(std::vector<Entry> entries, Draft* draft) {
     end = {header.last_index, header.term, header.next_offset(), header.append_time};
     draft->cached.emplace_back(header.last_index, entry.frame.size());
     draft->work.dirty_bytes += entry.frame.size();
-    if (header.zero_width()) parts_.budget.Charge(entry.frame.size());
+    if (header.zero_width()) parts_.budget->Charge(entry.frame.size());
     files_->cache.push_back(entry);
     draft->work.appends.back().entries.push_back(entry);
     std::get<AppendStep>(draft->frame.steps.back()).entries.push_back(std::move(entry));
@@ -226,25 +242,26 @@ void SegmentLog::Submit(Draft draft, bool urgent, Done done) {
   // can be forgotten, whatever happens to this log meanwhile.
   parts_.journal.Submit(
       std::move(draft.frame), urgent,
-      [&writer = parts_.writer, &budget = parts_.budget, &shard = shard_, self = self_,
-       work = std::move(draft.work), through = end.last_index,
+      [writer = parts_.writer, budget = parts_.budget, &shard = shard_, self = self_,
+       work = std::move(draft.work), through = end.last_index, truncations = files_->truncations,
        done = std::move(done)](absl::Status status) mutable {
         if (status.ok())
-          writer.Enqueue(std::move(work));
+          writer->Enqueue(std::move(work));
         else if (work.dirty_bytes > 0)
-          budget.Release(work.dirty_bytes);
-        shard.Post([self, through, done = std::move(done), status = std::move(status)]() mutable {
+          budget->Release(work.dirty_bytes);
+        shard.Post([self, through, truncations, done = std::move(done), status = std::move(status)]() mutable {
           if (*self == nullptr) return;
-          if (status.ok()) (*self)->OnDurable(through);
+          if (status.ok()) (*self)->OnDurable(through, truncations);
           done(std::move(status));
         });
       });
 }
 
-void SegmentLog::OnDurable(Index through) {
+// What a truncation overtook says nothing about the entries that came after it.
+void SegmentLog::OnDurable(Index through, uint64_t truncations) {
   std::lock_guard lock(files_->mutex);
-  files_->durable_index =
-      std::max(files_->durable_index, std::min(through, files_->scalars.end.last_index));
+  if (truncations != files_->truncations) return;
+  files_->durable_index = std::max(files_->durable_index, through);
 }
 
 }  // namespace varve::storage

@@ -15,11 +15,11 @@ namespace varve::storage {
 // What all logs of a directory share.
 struct LogParts {
   Journal& journal;
-  SegmentWriter& writer;
+  std::shared_ptr<SegmentWriter> writer;
   EntryCache& cache;
-  DirtyBudget& budget;
+  std::shared_ptr<DirtyBudget> budget;
   Executor& reader;
-  const SegmentContext& context;
+  SegmentContext context;
 };
 
 // Shard-confined like every PartitionLog; the files behind it (ReplicaFiles) outlive it until what
@@ -60,12 +60,17 @@ class SegmentLog final : public PartitionLog {
     std::vector<std::pair<Index, size_t>> cached;
   };
   Draft NewDraft();
-  void Truncate(Index from, Draft* draft);
+  // Where the log ends once everything from `from` on is gone.
+  struct Cut {
+    LogEnd end;
+    uint64_t position = 0;
+  };
+  absl::StatusOr<Cut> FindCut(Index from) const;
+  void Truncate(Index from, const Cut& cut, Draft* draft);
   void Append(std::vector<Entry> entries, Draft* draft);
   void BeginSegment(const Entry& start, Draft* draft);
   void Submit(Draft draft, bool urgent, Done done);
-  void OnDurable(Index through);
-  uint64_t PositionOf(Index from, PlacedSegment* in) const;
+  void OnDurable(Index through, uint64_t truncations);
 
   const LogParts parts_;
   const std::shared_ptr<ReplicaFiles> files_;

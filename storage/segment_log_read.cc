@@ -48,49 +48,40 @@ FilePlace Locate(const ReplicaFiles& files, std::optional<Offset> offset, Index 
   return out;
 }
 
-FilePlace NextPlace(const ReplicaFiles& files, FileNumber after) {
-  for (size_t i = 0; i + 1 < files.segments.size(); ++i)
-    if (files.segments[i].segment->file() == after)
-      return Locate(files, std::nullopt, files.segments[i + 1].segment->first_index());
-  return {};
-}
-
-// One read: memory, then file after file until something is found. On the reader's executor.
+// One read: memory, then file after file until something is found. On the reader's executor. A
+// truncation under way may change what is being read: then it begins again.
 absl::StatusOr<ReadResult> ReadBlocking(ReplicaFiles& files, Index from,
                                         std::optional<Offset> offset, Index through,
                                         size_t max_bytes) {
-  FilePlace place;
-  {
+  std::optional<Offset> sought = offset;  // until the first file was searched
+  for (;;) {
+    FilePlace place;
+    uint64_t truncations = 0;
+    {
+      std::lock_guard lock(files.mutex);
+      if (files.segments.empty() || from > files.scalars.end.last_index || from > through)
+        return ReadResult{};
+      if (!files.cache.empty() && files.cache.front().header.first_index <= from)
+        return ReadResult{TakeCached(files.cache, from, through, offset, max_bytes)};
+      place = Locate(files, sought, from);
+      truncations = files.truncations;
+    }
+    auto entries = place.segment->Read(place.start, place.end, from,
+                                       std::min(through, place.last_in_file), offset, max_bytes);
     std::lock_guard lock(files.mutex);
-    if (files.segments.empty()) return ReadResult{};
-    place = Locate(files, offset, from);
+    if (files.truncations != truncations) continue;
+    if (!entries.ok()) return entries.status();
+    if (!entries->empty()) return ReadResult{*std::move(entries)};
+    if (!sought && place.last_in_file < from)
+      return MakeError(Reason::INTERNAL, "group ", files.group, ": index ", from,
+                       " is neither in memory nor in segment \"", place.segment->path(), "\"");
+    from = std::max(from, place.last_in_file + 1);
+    sought.reset();
   }
-  while (place.segment) {
-    VARVE_ASSIGN_OR_RETURN(
-        std::vector<Entry> entries,
-        place.segment->Read(place.start, place.end, from, std::min(through, place.last_in_file),
-                            offset, max_bytes));
-    if (!entries.empty()) return ReadResult{std::move(entries)};
-    std::lock_guard lock(files.mutex);
-    if (std::vector<Entry> cached = TakeCached(files.cache, std::max(from, place.last_in_file + 1),
-                                               through, offset, max_bytes);
-        !cached.empty() && cached.front().header.first_index <= place.last_in_file + 1)
-      return ReadResult{std::move(cached)};
-    place = NextPlace(files, place.segment->file());
-    if (!place.segment)
-      return ReadResult{TakeCached(files.cache, from, through, offset, max_bytes)};
-  }
-  return ReadResult{};
 }
 
 absl::StatusOr<std::optional<TimeLookup>> FindTimeBlocking(ReplicaFiles& files, WallTime time,
                                                            Index through) {
-  std::vector<std::pair<PlacedSegment, Index>> places;
-  {
-    std::lock_guard lock(files.mutex);
-    for (const PlacedSegment& placed : files.segments)
-      places.emplace_back(placed, files.written_index);
-  }
   std::optional<TimeLookup> found;
   const auto visit = [&](const EntryHeader& header) {
     if (header.first_index > through) return false;
@@ -100,17 +91,38 @@ absl::StatusOr<std::optional<TimeLookup>> FindTimeBlocking(ReplicaFiles& files, 
     }
     return true;
   };
-  for (const auto& [placed, written] : places) {
-    if (placed.segment->max_append_time() < time) continue;
-    VARVE_RETURN_IF_ERROR(
-        placed.segment->Walk(placed.segment->BeforeTime(time), placed.written_end, false,
-                             [&](const EntryHeader& header, uint64_t) { return visit(header); }));
-    if (found) return found;
+  for (;;) {
+    std::vector<PlacedSegment> places;
+    uint64_t truncations = 0;
+    Index written;
+    {
+      std::lock_guard lock(files.mutex);
+      places = files.segments;
+      truncations = files.truncations;
+      written = files.written_index;
+    }
+    absl::Status status;
+    for (const PlacedSegment& placed : places) {
+      if (placed.segment->max_append_time() < time) continue;
+      status.Update(placed.segment->Walk(placed.segment->BeforeTime(time), placed.written_end,
+                                         false, [&](const EntryHeader& header, uint64_t) {
+                                           return visit(header);
+                                         }));
+      if (found || !status.ok()) break;
+    }
+    std::lock_guard lock(files.mutex);
+    const bool changed = files.truncations != truncations;
+    if (!status.ok() && !changed) return status;
+    if (found && !changed) return found;
+    found.reset();
+    // What was written to files since the search began may have left memory again.
+    const Index next = files.cache.empty() ? files.scalars.end.last_index + 1
+                                           : files.cache.front().header.first_index;
+    if (changed || next > written + 1) continue;
+    for (const Entry& entry : files.cache)
+      if (!visit(entry.header)) break;
+    return found;
   }
-  std::lock_guard lock(files.mutex);
-  for (const Entry& entry : files.cache)
-    if (!visit(entry.header)) break;
-  return found;
 }
 
 }  // namespace

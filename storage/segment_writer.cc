@@ -39,13 +39,22 @@ void SegmentWriter::Carry(FileWork work) {
   if (health().ok()) {
     {
       std::lock_guard lock(work.replica->mutex);
-      work.replica->written = {work.frame, work.end};
-      if (work.truncations == work.replica->truncations)
-        work.replica->written_index = work.end.index;
+      work.replica->written = {work.frame, work.end, work.truncations};
+      if (work.truncations == work.replica->truncations) NoteWritten(*work.replica, work.end);
     }
     MarkDirty(work.replica);
   }
-  if (work.dirty_bytes > 0) parts_.budget.Release(work.dirty_bytes);
+  if (work.dirty_bytes > 0) parts_.budget->Release(work.dirty_bytes);
+}
+
+// The replica's mutex is held. Everything up to `end` lies in files.
+void SegmentWriter::NoteWritten(ReplicaFiles& replica, const SyncPoint& end) {
+  replica.written_index = end.index;
+  for (PlacedSegment& placed : replica.segments) {
+    const bool last = placed.segment->file() == end.file;
+    placed.written_end = last ? end.position : placed.end;
+    if (last) return;
+  }
 }
 
 absl::Status SegmentWriter::CarryFiles(FileWork& work) {
@@ -67,12 +76,6 @@ absl::Status SegmentWriter::CarryFiles(FileWork& work) {
     directory_changed = directory_changed || append.create;
     VARVE_RETURN_IF_ERROR(append.segment->Write(append.position, append.entries));
     touched.push_back(append.segment);
-    uint64_t end = append.position;
-    for (const Entry& entry : append.entries) end += entry.header.frame_bytes();
-    std::lock_guard lock(replica.mutex);
-    for (PlacedSegment& placed : replica.segments)
-      if (placed.segment == append.segment && work.truncations == replica.truncations)
-        placed.written_end = end;
   }
   std::lock_guard lock(replica.mutex);
   replica.directory_changed = replica.directory_changed || directory_changed;
@@ -143,19 +146,25 @@ void SegmentWriter::Pass() {
 absl::Status SegmentWriter::SyncReplica(ReplicaFiles& replica) {
   WrittenMark mark;
   std::vector<std::shared_ptr<Segment>> segments;
+  std::vector<std::pair<std::shared_ptr<Segment>, UnsavedRows>> rows;
   bool directory_changed = false;
   {
     std::lock_guard lock(replica.mutex);
     replica.listed_dirty = false;
+    if (replica.removed) return absl::OkStatus();
     mark = replica.written;
     segments = std::exchange(replica.unsynced, {});
     directory_changed = std::exchange(replica.directory_changed, false);
+    for (const PlacedSegment& placed : replica.segments)
+      if (std::find(segments.begin(), segments.end(), placed.segment) != segments.end())
+        rows.emplace_back(placed.segment, placed.segment->TakeUnsavedRows(placed.written_end));
   }
-  for (const auto& segment : segments) {
-    VARVE_RETURN_IF_ERROR(segment->SyncData());
-    VARVE_RETURN_IF_ERROR(segment->SaveIndex());
-  }
+  for (const auto& segment : segments) VARVE_RETURN_IF_ERROR(segment->SyncData());
+  for (const auto& [segment, unsaved] : rows) VARVE_RETURN_IF_ERROR(segment->SaveIndex(unsaved));
   if (directory_changed) VARVE_RETURN_IF_ERROR(parts_.files.SyncDirectory(replica.directory));
+  // A point from before a truncation would cover entries that replaced those which it means.
+  std::lock_guard replica_lock(replica.mutex);
+  if (mark.truncations != replica.truncations) mark.point = {};
   std::lock_guard lock(mutex_);
   if (journal_ != nullptr) journal_->NoteDurableInSegments(replica.group, mark.frame, mark.point);
   return absl::OkStatus();

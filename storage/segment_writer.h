@@ -47,7 +47,7 @@ class SegmentWriter : public std::enable_shared_from_this<SegmentWriter> {
     Executor& writes;
     Executor& syncs;
     const Clock& clock;
-    DirtyBudget& budget;
+    std::shared_ptr<DirtyBudget> budget;
     std::string groups_directory;
     Nanos sync_interval;
   };
@@ -69,6 +69,7 @@ class SegmentWriter : public std::enable_shared_from_this<SegmentWriter> {
  private:
   void Carry(FileWork work);
   absl::Status CarryFiles(FileWork& work);
+  static void NoteWritten(ReplicaFiles& replica, const SyncPoint& end);
   void MarkDirty(const std::shared_ptr<ReplicaFiles>& replica);
   void Pass();
   absl::Status SyncReplica(ReplicaFiles& replica);
