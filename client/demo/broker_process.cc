@@ -23,9 +23,8 @@ using std::chrono::steady_clock;
 
 constexpr milliseconds kPollInterval{5};
 
-// A port that nobody listens on now, outside the range from which the kernel takes the ports of
-// outgoing connections: otherwise a client that tries to reach a dead broker may be given the
-// broker's own port, and the broker could not come back.
+}  // namespace
+
 std::string FreeAddress() {
   static std::mt19937 random{std::random_device()()};
   for (int i = 0; i < 100; ++i) {
@@ -41,8 +40,6 @@ std::string FreeAddress() {
   }
   return "127.0.0.1:0";
 }
-
-}  // namespace
 
 BrokerProcess::~BrokerProcess() { Kill(); }
 

@@ -10,6 +10,11 @@
 
 namespace varve::demo {
 
+// host:port on loopback where nobody listens now, outside the range from which the kernel takes the
+// ports of outgoing connections: otherwise a client that tries to reach a dead broker may be given
+// the broker's own port, and the broker could not come back.
+std::string FreeAddress();
+
 struct BrokerProcessOptions {
   std::string program;         // path of varved
   std::string data_directory;  // created by the broker when missing

@@ -1,7 +1,6 @@
 #include "tests/integration/support/test_broker.h"
 
 #include <gtest/gtest.h>
-#include <httplib.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -9,6 +8,8 @@
 #include <fstream>
 #include <random>
 #include <sstream>
+
+#include "tests/integration/support/http_get.h"
 
 namespace varve::testing {
 
@@ -43,11 +44,7 @@ void TestBroker::MoveDirectory(const std::string& name) {
 }
 
 std::string TestBroker::HttpGet(const std::string& path) const {
-  httplib::Client client("http://" + process_->http_address());
-  client.set_connection_timeout(5);
-  client.set_read_timeout(10);
-  const auto answer = client.Get(path);
-  return answer && answer->status == 200 ? answer->body : "";
+  return testing::HttpGet(process_->http_address(), path);
 }
 
 size_t TestBroker::ResidentBytes() const {
