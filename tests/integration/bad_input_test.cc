@@ -57,8 +57,8 @@ class BadInput : public ::testing::Test {
     pid_ = broker_->process().pid();
   }
   static void TearDownTestSuite() {
-    if (broker_ != nullptr) broker_->StopCleanly();
     delete client_;
+    if (broker_ != nullptr) broker_->StopCleanly();
     delete broker_;
   }
   void SetUp() override { AppendOne(); }
