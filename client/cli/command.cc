@@ -16,7 +16,10 @@ Result<Client> Connect(const GlobalOptions& options) {
     if (comma == std::string_view::npos) break;
     rest.remove_prefix(comma + 1);
   }
-  return Client::Create(std::move(client));
+  Result<Client> created = Client::Create(std::move(client));
+  // Kept until the process ends: closing connections in order takes longer than listing topics.
+  if (created.ok()) new Client(*created);
+  return created;
 }
 
 std::chrono::milliseconds TimeoutOf(const GlobalOptions& options) {

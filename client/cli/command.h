@@ -44,7 +44,8 @@ struct CommandContext {
   std::string command_text;
 };
 
-// A client for the chosen brokers. Contacts nobody yet.
+// A client for the chosen brokers, whose connections last as long as the process. Contacts nobody
+// yet.
 Result<Client> Connect(const GlobalOptions& options);
 std::chrono::milliseconds TimeoutOf(const GlobalOptions& options);
 

@@ -58,6 +58,7 @@ CommandLine::CommandLine() : app_(std::make_unique<CLI::App>(kDescription, "varv
   app_->footer(kFooter);
   app_->set_version_flag("--version", std::string("varve ") + VARVE_VERSION);
   app_->require_subcommand(1);
+  AddCommonOptions(*app_, context_.options, {"table", "json", "jsonl"});
   AddTopicCommands(*app_, context_);
   AddProduceCommand(*app_, context_);
   AddConsumeCommand(*app_, context_);
@@ -98,7 +99,9 @@ int VarveMain(int argc, const char* const* argv) {
   }
   const CommandEnd end = command_line.Run();
   if (!end.error.ok()) Report(end.error, json);
-  return end.exit_code;
+  // Nothing is buffered, and what had to end in order has ended: tearing gRPC down would take
+  // longer than most commands.
+  _exit(end.exit_code);
 }
 
 }  // namespace varve::cli

@@ -50,9 +50,11 @@ std::string DefaultServer() {
 
 void AddCommonOptions(CLI::App& command, GlobalOptions& options,
                       std::initializer_list<const char*> formats) {
-  command.add_option("-s,--server", options.server, "Broker, host:port; several with commas")
+  command
+      .add_option("-s,--server", options.server,
+                  "Broker, host:port; several with commas; or VARVE_SERVER")
       ->type_name("ADDRESS")
-      ->default_str(DefaultServer() + ", from VARVE_SERVER if set")
+      ->default_str(options.server)
       ->group(kCommonGroup);
   AddDuration(command, "--timeout", options.timeout, "How long one request may take")
       ->group(kCommonGroup);

@@ -2,6 +2,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <numeric>
 
 #include "client/cli/perf_commands.h"
 #include "client/cli/perf_progress.h"
@@ -69,6 +70,15 @@ Result<double> ReadThrough(const GlobalOptions& global, const PerfConsumeOptions
   return std::chrono::duration<double>(last - begin).count();
 }
 
+Status AssignAll(Admin& admin, const PerfConsumeOptions& options, uint32_t partition_count,
+                 const FromPosition& from, Reader& reader) {
+  std::vector<uint32_t> partitions(partition_count);
+  std::iota(partitions.begin(), partitions.end(), 0);
+  Result<std::vector<Assignment>> start = ResolvePositions(admin, options.topic, partitions, from);
+  if (!start.ok()) return start.status();
+  return reader.Assign(std::move(*start));
+}
+
 CommandEnd PerfConsume(const CommandContext& context, const PerfConsumeOptions& options) {
   const GlobalOptions& global = context.options;
   const auto now = std::chrono::system_clock::now().time_since_epoch();
@@ -94,15 +104,14 @@ CommandEnd PerfConsume(const CommandContext& context, const PerfConsumeOptions& 
   CatchInterrupts();
   CpuMeter cpu(options.broker.cpu);
   if (Status status = cpu.Start(); !status.ok()) return status;
-  std::vector<uint32_t> partitions(report.settings["partitions"].get<uint32_t>());
-  for (uint32_t i = 0; i < partitions.size(); ++i) partitions[i] = i;
-  Result<std::vector<Assignment>> start = ResolvePositions(admin, options.topic, partitions, *from);
-  if (!start.ok()) return start.status();
-  if (Status status = reader->Assign(std::move(*start)); !status.ok()) return status;
+  if (Status status =
+          AssignAll(admin, options, report.settings["partitions"].get<uint32_t>(), *from, *reader);
+      !status.ok())
+    return status;
   ReadCounts counts;
   Result<double> seconds = 0.0;
   {
-    const PerfProgress progress(global.quiet, "consume", [&] {
+    const PerfProgress progress(global.quiet, "consume", "rec", [&] {
       return PerfSample{.records = counts.records, .bytes = counts.bytes};
     });
     seconds = ReadThrough(global, options, *reader, counts);

@@ -117,6 +117,7 @@ CommandEnd PerfFsync(const CommandContext& context, PerfFsyncOptions options) {
   PerfReport report;
   report.benchmark = options.loop ? "fsync loop" : "fsync";
   report.unit = "writes";
+  report.uses_broker = false;
   report.command = context.command_text;
   report.context = ReadRunContext(options.directory);
   report.settings["write_bytes"] = options.size;
@@ -134,7 +135,7 @@ CommandEnd PerfFsync(const CommandContext& context, PerfFsyncOptions options) {
   if (Status status = cpu.Start(); !status.ok()) return status;
   const Clock::time_point begin = Clock::now();
   {
-    const PerfProgress progress(global.quiet, report.benchmark, [&] {
+    const PerfProgress progress(global.quiet, report.benchmark, "writes", [&] {
       const uint64_t writes = counts.writes;
       return PerfSample{writes, writes * options.size, 0, counts.latency.Snapshot()};
     });

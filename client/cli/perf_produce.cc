@@ -25,6 +25,7 @@ struct PerfProduceOptions {
   PerfLimits limits;
   double rate = 0;
   uint64_t batch_bytes = 128 * 1024;
+  uint64_t batch_max_bytes = 1024 * 1024;
   uint64_t buffer_bytes = 32 * 1024 * 1024;
   std::chrono::nanoseconds linger = std::chrono::milliseconds(2);
   std::chrono::nanoseconds warmup = std::chrono::seconds(1);
@@ -163,6 +164,7 @@ void DescribeLoad(const PerfProduceOptions& options, nlohmann::ordered_json& set
   settings["keys"] = options.keys;
   settings["rate"] = options.rate;
   settings["batch_bytes"] = options.batch_bytes;
+  settings["batch_max_bytes"] = std::max(options.batch_max_bytes, options.batch_bytes);
   settings["buffer_bytes"] = options.buffer_bytes;
   settings["linger"] = ExactDuration(options.linger);
   settings["compression"] = std::string(CompressionName(options.compression));
@@ -181,7 +183,7 @@ void AddBatchFigures(const ProducerStats& before, const ProducerStats& after,
 Result<Producer> CreateProducer(const Client& client, const PerfProduceOptions& options) {
   ProducerOptions producer;
   producer.batch_bytes = options.batch_bytes;
-  producer.batch_max_bytes = std::max(producer.batch_max_bytes, producer.batch_bytes);
+  producer.batch_max_bytes = std::max(options.batch_max_bytes, options.batch_bytes);
   producer.buffer_bytes = options.buffer_bytes;
   producer.linger = std::chrono::duration_cast<std::chrono::microseconds>(options.linger);
   producer.compression = options.compression;
@@ -201,7 +203,7 @@ Status Measure(const GlobalOptions& global, const PerfProduceOptions& options, P
   CpuMeter cpu(options.broker.cpu);
   if (Status status = cpu.Start(); !status.ok()) return status;
   {
-    const PerfProgress progress(global.quiet, "produce", [&] { return counts.Sample(); });
+    const PerfProgress progress(global.quiet, "produce", "rec", [&] { return counts.Sample(); });
     if (Status status = run.Run(options.limits.OrDefault(), counts); !status.ok()) return status;
   }
   if (Status status = cpu.Finish(report); !status.ok()) return status;
@@ -286,6 +288,8 @@ void AddPerfProduce(CLI::App& perf, CommandContext& context) {
                   "varve perf produce --rate 5000 --duration 1m --linger 1ms -o json"});
   AddLoadOptions(*command, *options);
   AddSize(*command, "--batch-bytes", options->batch_bytes, "Size at which a batch is sent at once");
+  AddSize(*command, "--batch-max-bytes", options->batch_max_bytes,
+          "What a batch may grow to while the one before it is under way");
   AddSize(*command, "--buffer-bytes", options->buffer_bytes,
           "Memory for records under way; without --rate it sets the latency");
   AddDuration(*command, "--linger", options->linger, "How long a batch waits for more records");

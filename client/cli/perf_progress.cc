@@ -14,14 +14,15 @@ double SecondsOf(std::chrono::nanoseconds time) { return static_cast<double>(tim
 
 }  // namespace
 
-std::string ProgressText(std::chrono::nanoseconds elapsed, std::chrono::nanoseconds interval,
-                         const PerfSample& before, const PerfSample& now) {
+std::string ProgressText(std::string_view unit, std::chrono::nanoseconds elapsed,
+                         std::chrono::nanoseconds interval, const PerfSample& before,
+                         const PerfSample& now) {
   const double seconds = std::max(SecondsOf(interval), 1e-9);
   std::string text =
       Fixed(SecondsOf(elapsed), 1) + " s  " +
-      HumanCount(std::round(static_cast<double>(now.records - before.records) / seconds)) +
-      " rec/s  " + Fixed(static_cast<double>(now.bytes - before.bytes) / seconds / 1e6, 1) +
-      " MB/s";
+      HumanCount(std::round(static_cast<double>(now.records - before.records) / seconds)) + " " +
+      std::string(unit) + "/s  " +
+      Fixed(static_cast<double>(now.bytes - before.bytes) / seconds / 1e6, 1) + " MB/s";
   const Histogram latency = now.latency.Since(before.latency);
   if (latency.count() > 0) {
     for (const auto& [name, percent] : {std::pair("p50", 50.0), std::pair("p99", 99.0)})
@@ -32,8 +33,12 @@ std::string ProgressText(std::chrono::nanoseconds elapsed, std::chrono::nanoseco
   return text + "  failed " + std::to_string(now.failed - before.failed);
 }
 
-PerfProgress::PerfProgress(bool quiet, std::string label, std::function<PerfSample()> sample)
-    : label_(std::move(label)), sample_(std::move(sample)), terminal_(IsTerminal(2)) {
+PerfProgress::PerfProgress(bool quiet, std::string label, std::string unit,
+                           std::function<PerfSample()> sample)
+    : label_(std::move(label)),
+      unit_(std::move(unit)),
+      sample_(std::move(sample)),
+      terminal_(IsTerminal(2)) {
   if (!quiet) thread_ = std::thread([this] { Loop(); });
 }
 
@@ -55,7 +60,8 @@ void PerfProgress::Loop() {
   while (!wake_.wait_until(lock, last + std::chrono::seconds(1), [this] { return stop_; })) {
     const Clock::time_point now = Clock::now();
     PerfSample sample = sample_();
-    const std::string text = label_ + "  " + ProgressText(now - begin, now - last, before, sample);
+    const std::string text =
+        label_ + "  " + ProgressText(unit_, now - begin, now - last, before, sample);
     WriteErr(terminal_ ? "\r" + text + "\033[K" : text + "\n");
     shown = true;
     before = std::move(sample);

@@ -23,15 +23,16 @@ struct PerfSample {
 };
 
 // "12.0 s  412k rec/s  50.3 MB/s  p50 0.80 ms  p99 2.90 ms  max 11.0 ms  failed 0": what happened
-// between two samples, `interval` apart.
-std::string ProgressText(std::chrono::nanoseconds elapsed, std::chrono::nanoseconds interval,
-                         const PerfSample& before, const PerfSample& now);
+// between two samples, `interval` apart. `unit`: what is counted.
+std::string ProgressText(std::string_view unit, std::chrono::nanoseconds elapsed,
+                         std::chrono::nanoseconds interval, const PerfSample& before,
+                         const PerfSample& now);
 
 // Runs a thread that takes a sample each second. On a terminal the line is rewritten in place, else
 // each is a line of its own. Nothing when `quiet`.
 class PerfProgress {
  public:
-  PerfProgress(bool quiet, std::string label, std::function<PerfSample()> sample);
+  PerfProgress(bool quiet, std::string label, std::string unit, std::function<PerfSample()> sample);
   ~PerfProgress();
   PerfProgress(const PerfProgress&) = delete;
   PerfProgress& operator=(const PerfProgress&) = delete;
@@ -40,6 +41,7 @@ class PerfProgress {
   void Loop();
 
   const std::string label_;
+  const std::string unit_;
   const std::function<PerfSample()> sample_;
   const bool terminal_;
   std::mutex mutex_;

@@ -95,9 +95,11 @@ void AddFacts(const PerfReport& report, Table& facts) {
     facts.AddRow({label, value.is_string() ? value.get<std::string>() : value.dump()});
   }
   facts.AddRow({"client CPU", CpuText(report, report.client_cpu_seconds)});
-  facts.AddRow({"broker CPU", report.broker_cpu_seconds
-                                  ? CpuText(report, *report.broker_cpu_seconds)
-                                  : "not read"});
+  if (report.uses_broker) {
+    facts.AddRow({"broker CPU", report.broker_cpu_seconds
+                                    ? CpuText(report, *report.broker_cpu_seconds)
+                                    : "not read; see --broker-pid and --metrics"});
+  }
   const RunContext& context = report.context;
   facts.AddRow({"hardware", context.cpu_model + ", " + std::to_string(context.cores) + " cores, " +
                                 HumanSize(context.memory_bytes)});

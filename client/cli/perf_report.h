@@ -23,6 +23,7 @@ struct PerfReport {
   uint64_t failed = 0;
   std::string latency_meaning;  // empty: no latency was measured
   Histogram latency;            // nanoseconds
+  bool uses_broker = true;
   double client_cpu_seconds = 0;
   std::optional<double> broker_cpu_seconds;
   // What was set, and what the broker says about itself: names to strings or numbers, in order.

@@ -34,7 +34,7 @@ Json TopicJson(const TopicDescription& topic, bool with_partitions) {
   json["id"] = topic.id;
   json["partition_count"] = topic.partition_count;
   json["replication_factor"] = topic.replication_factor;
-  json["state"] = topic.state;
+  if (!topic.state.empty()) json["state"] = topic.state;  // brokers leave it out of lists
   json["created"] = FormatTime(topic.created_ms);
   json["max_batch_bytes"] = topic.settings.max_batch_bytes;
   json["segment_bytes"] = topic.settings.segment_bytes;
@@ -95,15 +95,11 @@ std::string RenderTopicList(const std::vector<TopicDescription>& topics, OutputF
                             bool bold) {
   if (format != OutputFormat::kTable)
     return RenderJson(topics, format == OutputFormat::kJsonLines, false);
-  Table table({{"NAME"},
-               {"PARTITIONS", Align::kRight},
-               {"REPLICATION", Align::kRight},
-               {"STATE"},
-               {"CREATED"}});
+  Table table(
+      {{"NAME"}, {"PARTITIONS", Align::kRight}, {"REPLICATION", Align::kRight}, {"CREATED"}});
   for (const TopicDescription& topic : topics) {
     table.AddRow({topic.name, std::to_string(topic.partition_count),
-                  std::to_string(topic.replication_factor), topic.state,
-                  FormatTime(topic.created_ms)});
+                  std::to_string(topic.replication_factor), FormatTime(topic.created_ms)});
   }
   return table.Render(bold);
 }
