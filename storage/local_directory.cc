@@ -20,6 +20,13 @@ Id DrawId(Random& random) {
   return id;
 }
 
+std::string ParentOf(const std::string& path) {
+  const size_t end = path.find_last_not_of('/');
+  const size_t slash = end == std::string::npos ? end : path.rfind('/', end);
+  if (slash == std::string::npos) return path.starts_with('/') ? "/" : ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
 Entry BootstrapEntry(GroupId group, const Bootstrap& bootstrap) {
   EntryHeader header;
   header.kind = EntryKind::kMeta;
@@ -158,7 +165,10 @@ absl::Status LocalDirectory::CreateIdentity(Random& random) {
 absl::Status LocalDirectory::MakeDirectories() {
   for (const std::string& path : {paths_.journal, paths_.groups, paths_.trash})
     VARVE_RETURN_IF_ERROR(files_.CreateDirectory(path));
-  return files_.SyncDirectory(paths_.root);
+  VARVE_RETURN_IF_ERROR(files_.SyncDirectory(paths_.root));
+  // The directory's own name. Who may not read the parent did not create it there either.
+  absl::Status status = files_.SyncDirectory(ParentOf(paths_.root));
+  return absl::IsPermissionDenied(status) ? absl::OkStatus() : status;
 }
 
 absl::StatusOr<Checkpoint> LocalDirectory::FreshCheckpoint() {

@@ -316,6 +316,8 @@ WalkStart Segment::BeforePosition(uint64_t position) const {
 // A row of the index is a hint: where no frame of its index begins, the walk begins further back.
 absl::Status Segment::Walk(WalkStart start, uint64_t end, bool verify,
                            absl::FunctionRef<bool(const EntryHeader&, uint64_t)> visit) {
+  // The index runs ahead of the file: what it knows beyond `end` is only in memory yet.
+  if (start.position >= end) start = BeforePosition(end);
   for (;;) {
     bool begun = false;
     absl::Status status =

@@ -272,6 +272,7 @@ void LogScript::Begin() {
 }
 
 void LogScript::Append(int entries, size_t value_bytes) {
+  if (image().hard_state.term == Term{0}) NewTerm();
   LogImage after = image();
   LogWrite write;
   for (int i = 0; i < entries; ++i) {
@@ -284,6 +285,7 @@ void LogScript::Append(int entries, size_t value_bytes) {
 }
 
 void LogScript::Roll() {
+  if (image().hard_state.term == Term{0}) NewTerm();
   LogImage after = image();
   LogWrite write;
   after.entries.push_back(

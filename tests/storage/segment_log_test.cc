@@ -182,6 +182,22 @@ TEST_F(SegmentLogTest, TruncatesWhatIsOnlyInMemory) {
   Reopen();
 }
 
+// The index knows entries that are not in the file yet; a cut among them must still find its place.
+TEST_F(SegmentLogTest, TruncatesBehindIndexRowsOfEntriesThatAreNotInTheFile) {
+  script.Append(2, 1000);
+  Settle();
+  host.scheduler.RunFor(kSecond);
+  script.Append(6, 30'000);
+  script.Truncate(script.image().end().last_index - 1, 1);
+  Settle();
+  host.scheduler.RunFor(kSecond);
+  script.Append(1, 10);
+  Settle();
+  EXPECT_EQ(host.Image(kGroup)->Difference(script.image()), "");
+  host.Crash(true);
+  Reopen();
+}
+
 // Entries that a truncation leaves are found in the file once the cache has let them go.
 TEST_F(SegmentLogTest, ReadsWhatWasWrittenJustBeforeATruncation) {
   script.Append(6, 2000);

@@ -1,0 +1,142 @@
+// Random writes, truncations, rolls, reads and crashes against a model that remembers every image.
+#include <gtest/gtest.h>
+
+#include <chrono>
+
+#include "common/error.h"
+#include "tests/storage/directory_host.h"
+
+namespace varve::storage {
+namespace {
+
+class RandomRun {
+ public:
+  explicit RandomRun(uint64_t seed) : host_(seed, Options(seed)) {}
+
+  void Run() {
+    ASSERT_TRUE(host_.Open().ok());
+    for (uint64_t i = 0; i < 1 + host_.seed % 3; ++i) {
+      const GroupId group{100 + i};
+      ASSERT_TRUE(host_.Create(group).ok());
+      scripts_.push_back(std::make_unique<LogScript>(&host_, group));
+      scripts_.back()->Begin();
+      scripts_.back()->NewTerm();
+    }
+    for (int step = 0; step < 150 && !::testing::Test::HasFailure(); ++step) Step();
+    Settle();
+    const absl::Status closed = host_.Close();
+    ASSERT_TRUE(closed.ok()) << closed;
+    Reopen();
+  }
+
+ private:
+  static DataDirectoryOptions Options(uint64_t seed) {
+    DataDirectoryOptions options = SmallOptions();
+    options.cache_bytes = seed % 4 == 0 ? 0 : (seed % 4) * 20'000;
+    options.max_open_files = 1 + seed % 5;
+    options.sync_interval = (1 + seed % 7) * 100 * kMillisecond;
+    options.trash_delay = kSecond;
+    return options;
+  }
+
+  Random& random() { return *host_.random; }
+
+  void Settle() {
+    for (const auto& script : scripts_)
+      ASSERT_TRUE(host_.scheduler.RunUntil([&] { return script->Settled(); }, 10 * kSecond))
+          << "seed " << host_.seed;
+  }
+
+  void Step() {
+    LogScript& script = *scripts_[random().Below(scripts_.size())];
+    const LogImage& image = script.image();
+    const Index last = image.end().last_index;
+    switch (random().Below(16)) {
+      case 0:
+        return script.Roll();
+      case 1:
+        return script.NewTerm();
+      case 2:
+      case 3: {
+        const uint64_t room = last.value() - image.commit_index.value();
+        if (room == 0) return;
+        const uint64_t back = random().OneIn(2) ? random().Below(std::min<uint64_t>(room, 3))
+                                                : random().Below(room);
+        return script.Truncate(last - back, static_cast<int>(random().Below(4)));
+      }
+      case 4:
+        return script.Commit(image.commit_index + random().Below(1 + last.value() / 2 -
+                                                  std::min(image.commit_index.value(), last.value() / 2)));
+      case 5:
+        return Settle();
+      case 6:
+        host_.scheduler.RunFor(random().Below(300) * kMillisecond);
+        return;
+      case 7:
+      case 8:
+        Settle();
+        return Read(script);
+      case 9:
+        if (random().OneIn(2)) host_.scheduler.RunFor(random().Below(200) * kMicrosecond);
+        host_.Crash(random().OneIn(2));
+        return Reopen();
+      default:
+        return script.Append(1 + static_cast<int>(random().Below(5)),
+                             random().OneIn(5) ? random().Below(20'000) : random().Below(600));
+    }
+  }
+
+  void Reopen() {
+    const absl::Status opened = host_.Open();
+    ASSERT_TRUE(opened.ok()) << "seed " << host_.seed << ": " << opened;
+    for (const auto& script : scripts_) {
+      ASSERT_TRUE(host_.logs.contains(script->group())) << "seed " << host_.seed;
+      ASSERT_NO_FATAL_FAILURE(script->Check());
+    }
+  }
+
+  void Read(LogScript& script) {
+    const LogImage& image = script.image();
+    const auto found = host_.Image(script.group(), 1 + random().Below(30'000));
+    ASSERT_TRUE(found.ok()) << "seed " << host_.seed << ": " << found.status();
+    EXPECT_EQ(found->Difference(image), "") << "seed " << host_.seed;
+    if (image.end().next_offset == Offset{0}) return;
+    const Offset offset{static_cast<int64_t>(
+        random().Below(static_cast<uint64_t>(image.end().next_offset.value())))};
+    const auto read = host_.ReadOffset(script.group(), offset, image.end().last_index, 1);
+    ASSERT_TRUE(read.ok()) << read.status();
+    ASSERT_EQ(read->entries.size(), 1u) << "seed " << host_.seed << ", offset " << offset;
+    EXPECT_LE(read->entries[0].header.base_offset, offset) << "seed " << host_.seed;
+    EXPECT_GE(read->entries[0].header.last_offset, offset) << "seed " << host_.seed;
+    const Entry& sought = image.entries[random().Below(image.entries.size())];
+    const auto time =
+        host_.FindTime(script.group(), sought.header.append_time, image.end().last_index);
+    ASSERT_TRUE(time.ok()) << time.status();
+    for (const Entry& entry : image.entries) {
+      if (entry.header.kind != EntryKind::kData ||
+          entry.header.append_time < sought.header.append_time)
+        continue;
+      ASSERT_TRUE(time->has_value()) << "seed " << host_.seed;
+      EXPECT_EQ((*time)->index, entry.header.first_index) << "seed " << host_.seed;
+      return;
+    }
+    EXPECT_FALSE(time->has_value()) << "seed " << host_.seed;
+  }
+
+  DirectoryHost host_;
+  std::vector<std::unique_ptr<LogScript>> scripts_;
+};
+
+TEST(SegmentLogProperty, EveryRecoveredLogIsOneThatWasAskedFor) {
+  const auto begin = std::chrono::steady_clock::now();
+  uint64_t seed = 1;
+  // At least these seeds, and as many more as the time allows.
+  for (; seed <= 40 || std::chrono::steady_clock::now() - begin < std::chrono::seconds(8); ++seed) {
+    RandomRun(seed).Run();
+    ASSERT_FALSE(HasFailure()) << "seed " << seed;
+  }
+  RecordProperty("seeds", static_cast<int>(seed - 1));
+}
+
+}  // namespace
+}  // namespace varve::storage
