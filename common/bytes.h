@@ -1,4 +1,5 @@
-// Bytes in memory: refcounted slices, and bounds-checked readers and writers of fixed-width integers.
+// Bytes in memory: refcounted slices, and bounds-checked readers and writers of fixed-width
+// integers.
 //
 // Views of bytes are std::string_view throughout varve. On-disk integers are little-endian; the
 // record batch (Kafka's format) is big-endian.
@@ -42,9 +43,12 @@ class SharedBytes {
 template <class Int>
 constexpr Int ByteSwapped(Int v) {
   if constexpr (sizeof(Int) == 1) return v;
-  if constexpr (sizeof(Int) == 2) return static_cast<Int>(__builtin_bswap16(static_cast<uint16_t>(v)));
-  if constexpr (sizeof(Int) == 4) return static_cast<Int>(__builtin_bswap32(static_cast<uint32_t>(v)));
-  if constexpr (sizeof(Int) == 8) return static_cast<Int>(__builtin_bswap64(static_cast<uint64_t>(v)));
+  if constexpr (sizeof(Int) == 2)
+    return static_cast<Int>(__builtin_bswap16(static_cast<uint16_t>(v)));
+  if constexpr (sizeof(Int) == 4)
+    return static_cast<Int>(__builtin_bswap32(static_cast<uint32_t>(v)));
+  if constexpr (sizeof(Int) == 8)
+    return static_cast<Int>(__builtin_bswap64(static_cast<uint64_t>(v)));
 }
 
 template <class Int>

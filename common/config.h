@@ -1,5 +1,5 @@
-// Configuration of a group: who votes, who learns. The payload of a Config entry, and part of segment
-// starts, checkpoints and bootstrap. docs/formats.md, "Configuration".
+// Configuration of a group: who votes, who learns. The payload of a Config entry, and part of
+// segment starts, checkpoints and bootstrap. docs/formats.md, "Configuration".
 #ifndef VARVE_COMMON_CONFIG_H_
 #define VARVE_COMMON_CONFIG_H_
 
@@ -12,9 +12,9 @@
 
 namespace varve {
 
-// Joint consensus as in section 4.3 of Ongaro's thesis: while `outgoing` is not empty, decisions need a
-// majority of `voters` and of `outgoing`. Each list is sorted by replica and free of duplicates, and a
-// node is in at most one of voters and learners.
+// Joint consensus as in section 4.3 of Ongaro's thesis: while `outgoing` is not empty, decisions
+// need a majority of `voters` and of `outgoing`. Each list is sorted by replica and free of
+// duplicates, and a node is in at most one of voters and learners.
 struct Configuration {
   std::vector<ReplicaId> voters;
   std::vector<ReplicaId> outgoing;

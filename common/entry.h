@@ -1,8 +1,9 @@
-// Entry: one element of a group's Raft log, which is also one element of the partition's record log.
+// Entry: one element of a group's Raft log, which is also one element of the partition's record
+// log.
 //
 // On disk, between brokers and in memory an entry is one contiguous *frame*: a header of
-// kEntryHeaderBytes, then the payload. docs/formats.md, "Entry frame", gives the layout. One entry =
-// one record batch (or one zero-width entry) = one index, except for compacted frames.
+// kEntryHeaderBytes, then the payload. docs/formats.md, "Entry frame", gives the layout. One entry
+// = one record batch (or one zero-width entry) = one index, except for compacted frames.
 #ifndef VARVE_COMMON_ENTRY_H_
 #define VARVE_COMMON_ENTRY_H_
 
@@ -27,10 +28,11 @@ enum class EntryKind : uint8_t {
 inline constexpr uint8_t kEntryVersion = 1;
 inline constexpr size_t kEntryHeaderBytes = 72;
 // Flag bits of the frame; unknown ones are refused.
-inline constexpr uint16_t kEntryFlagCompacted = 1;  // covers [first_index, last_index], several indices
+inline constexpr uint16_t kEntryFlagCompacted =
+    1;  // covers [first_index, last_index], several indices
 
-// The decoded header. A zero-width entry has last_offset == base_offset - 1, where base_offset is the
-// offset that the next record will get.
+// The decoded header. A zero-width entry has last_offset == base_offset - 1, where base_offset is
+// the offset that the next record will get.
 struct EntryHeader {
   EntryKind kind = EntryKind::kData;
   uint16_t flags = 0;
@@ -53,9 +55,7 @@ struct EntryHeader {
 struct Entry {
   EntryHeader header;
   SharedBytes frame;  // header and payload, exactly header.frame_bytes()
-  [[nodiscard]] std::string_view payload() const {
-    return frame.view().substr(kEntryHeaderBytes);
-  }
+  [[nodiscard]] std::string_view payload() const { return frame.view().substr(kEntryHeaderBytes); }
 };
 
 // Room for one frame, uniquely owned: the payload is written once, behind space for the header, and
@@ -75,8 +75,8 @@ class FrameBuffer {
   }
 
   // Writes the header before the payload and freezes the frame. `header.payload_bytes` is set here.
-  // For kData the batch's base offset and leader epoch are patched to base_offset and term first (its
-  // own CRC does not cover them). The buffer is empty afterwards.
+  // For kData the batch's base offset and leader epoch are patched to base_offset and term first
+  // (its own CRC does not cover them). The buffer is empty afterwards.
   Entry Seal(EntryHeader header) &&;
 
  private:

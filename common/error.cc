@@ -9,9 +9,16 @@ namespace {
 constexpr std::string_view kReasonUrl = "varve.v1/reason";
 
 constexpr auto kTable = std::to_array<ErrorInfo>({
-#define VARVE_ERROR(number, name, phase, outcome, retryable, code, kafka, exit, advice)        \
-  {Reason::name, #name,  ErrorPhase::phase, Outcome::outcome, retryable, absl::StatusCode::code, \
-   kafka,        exit,   advice},
+#define VARVE_ERROR(number, name, phase, outcome, retryable, code, kafka, exit, advice) \
+  {Reason::name,                                                                        \
+   #name,                                                                               \
+   ErrorPhase::phase,                                                                   \
+   Outcome::outcome,                                                                    \
+   retryable,                                                                           \
+   absl::StatusCode::code,                                                              \
+   kafka,                                                                               \
+   exit,                                                                                \
+   advice},
 #include "common/error_table.inc"
 #undef VARVE_ERROR
 });

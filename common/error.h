@@ -1,7 +1,8 @@
 // Errors: absl::Status with a reason of the error table attached.
 //
-// Every failure that may reach a user carries a Reason. The table (error_table.inc) says for each what a
-// retry may do, whether the request took effect, and the codes of gRPC, Kafka and the command line.
+// Every failure that may reach a user carries a Reason. The table (error_table.inc) says for each
+// what a retry may do, whether the request took effect, and the codes of gRPC, Kafka and the
+// command line.
 #ifndef VARVE_COMMON_ERROR_H_
 #define VARVE_COMMON_ERROR_H_
 
@@ -60,10 +61,9 @@ absl::Status AddContext(const absl::Status& status, std::string_view context);
 }  // namespace varve
 
 // Returns the status of `expression` from the enclosing function unless it is OK.
-#define VARVE_RETURN_IF_ERROR(expression)                        \
-  do {                                                           \
-    if (absl::Status varve_status_ = (expression); !varve_status_.ok()) \
-      return varve_status_;                                      \
+#define VARVE_RETURN_IF_ERROR(expression)                                                     \
+  do {                                                                                        \
+    if (absl::Status varve_status_ = (expression); !varve_status_.ok()) return varve_status_; \
   } while (false)
 
 // VARVE_ASSIGN_OR_RETURN(auto x, Compute()): x from a StatusOr, or return its status.

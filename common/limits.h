@@ -10,8 +10,8 @@ namespace varve::limits {
 inline constexpr size_t kKiB = 1024;
 inline constexpr size_t kMiB = 1024 * kKiB;
 
-// Record batch, as stored (compressed). The default suits streams; a topic may raise it to the ceiling,
-// which bounds every buffer that must hold one whole batch.
+// Record batch, as stored (compressed). The default suits streams; a topic may raise it to the
+// ceiling, which bounds every buffer that must hold one whole batch.
 inline constexpr size_t kDefaultBatchBytes = 1 * kMiB;
 inline constexpr size_t kMaxBatchBytes = 8 * kMiB;
 // What a batch may decompress to while it is validated: a streaming bound, never allocated at once.

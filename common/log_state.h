@@ -47,12 +47,13 @@ struct Configurations {
   bool operator==(const Configurations&) const = default;
 };
 
-// All that one group asks its log for together: durable as a whole or not at all, applied in this order.
+// All that one group asks its log for together: durable as a whole or not at all, applied in this
+// order.
 struct LogWrite {
   // Removes the entries from this index on. Must be above the commit index.
   std::optional<Index> truncate_from;
-  // Contiguous in index and offset, continuing the (truncated) log. A segment start begins a new segment;
-  // the first entry of an empty log must be one.
+  // Contiguous in index and offset, continuing the (truncated) log. A segment start begins a new
+  // segment; the first entry of an empty log must be one.
   std::vector<Entry> entries;
   std::optional<HardState> hard_state;
   // The commit index known now; recorded with the frame, never lowered.

@@ -30,13 +30,13 @@ struct StateDigest {
   bool operator==(const StateDigest&) const = default;
 };
 
-// Begins a new segment on every replica; carries what a reader of this segment alone must know of the
-// log before it.
+// Begins a new segment on every replica; carries what a reader of this segment alone must know of
+// the log before it.
 struct SegmentStart {
-  Index config_index;           // entry that set `config`; 0 for the bootstrap configuration
+  Index config_index;  // entry that set `config`; 0 for the bootstrap configuration
   Configuration config;
   std::vector<EpochStart> epochs;  // of all entries before this one still in the log; ascending
-  StateDigest digest;           // of the derived state before this entry
+  StateDigest digest;              // of the derived state before this entry
   bool operator==(const SegmentStart&) const = default;
 };
 
@@ -50,7 +50,8 @@ struct Trim {
 using MetaBody = std::variant<SegmentStart, Trim>;
 
 std::string EncodeMeta(const MetaBody& body);
-// DATA_LOSS for bytes that are no valid body; UNSUPPORTED_FEATURE for a type this version does not know.
+// DATA_LOSS for bytes that are no valid body; UNSUPPORTED_FEATURE for a type this version does not
+// know.
 absl::StatusOr<MetaBody> DecodeMeta(std::string_view bytes);
 // Whether a Meta payload is a segment start, without decoding the rest.
 bool IsSegmentStart(std::string_view payload);

@@ -16,8 +16,8 @@ namespace varve::storage {
 
 struct DataDirectoryOptions {
   std::string path;
-  // Checked against an existing directory (FOREIGN_DIRECTORY); empty ids accept what is there and are
-  // drawn at random for a new directory. The node id must match unless the directory is new.
+  // Checked against an existing directory (FOREIGN_DIRECTORY); empty ids accept what is there and
+  // are drawn at random for a new directory. The node id must match unless the directory is new.
   ClusterId expected_cluster;
   NodeId node;
   JournalOptions journal;
@@ -32,7 +32,8 @@ struct DataDirectoryOptions {
   Nanos trash_delay = 60 * kSecond;
 };
 
-// Where storage runs. The executors must outlive the directory; in the simulator they share one thread.
+// Where storage runs. The executors must outlive the directory; in the simulator they share one
+// thread.
 struct StorageExecutors {
   Executor* journal = nullptr;   // writes and syncs of the journal
   Executor* segments = nullptr;  // segment writes
@@ -47,7 +48,7 @@ struct Bootstrap {
 };
 
 struct RecoveryReport {
-  bool created = false;          // the directory was empty
+  bool created = false;  // the directory was empty
   uint64_t replicas = 0, frames_replayed = 0, bytes_replayed = 0, files_trashed = 0;
   std::vector<std::string> notes;  // what was cut and why
 };
@@ -55,8 +56,8 @@ struct RecoveryReport {
 // Open and the destructor block; everything else is thread-safe and does not.
 class DataDirectory {
  public:
-  // Creates or recovers (docs/formats.md, "What a crash leaves"). Errors name the path and what to do:
-  // DIRECTORY_IN_USE, FOREIGN_DIRECTORY, NEWER_FORMAT, PERMISSION_DENIED, NO_SPACE, DATA_LOSS.
+  // Creates or recovers (docs/formats.md, "What a crash leaves"). Errors name the path and what to
+  // do: DIRECTORY_IN_USE, FOREIGN_DIRECTORY, NEWER_FORMAT, PERMISSION_DENIED, NO_SPACE, DATA_LOSS.
   static absl::StatusOr<std::unique_ptr<DataDirectory>> Open(FileSystem& files, const Clock& clock,
                                                              Random& random,
                                                              DataDirectoryOptions options,
@@ -69,28 +70,29 @@ class DataDirectory {
   // Groups with a replica here, ascending.
   [[nodiscard]] virtual std::vector<GroupId> groups() const = 0;
 
-  // The log of a group that exists here, used on `shard`. NotFound otherwise. At most one instance of a
-  // log may be alive.
+  // The log of a group that exists here, used on `shard`. NotFound otherwise. At most one instance
+  // of a log may be alive.
   virtual absl::StatusOr<std::unique_ptr<PartitionLog>> OpenLog(GroupId group, Executor& shard) = 0;
-  // A new replica; with `bootstrap`, its log begins with the bootstrap entry, otherwise empty. `done` runs
-  // on `shard` when that is durable. ALREADY_EXISTS when the group has a replica here.
-  virtual void CreateLog(GroupId group, ReplicaEpoch epoch, std::optional<Bootstrap> bootstrap,
-                         Executor& shard,
-                         absl::AnyInvocable<void(absl::StatusOr<std::unique_ptr<PartitionLog>>)> done) = 0;
-  // Removes a replica for good; its log must have been destroyed. The files go to the trash, and away
-  // after a delay. `done` runs on `shard` when the removal is durable in the journal.
+  // A new replica; with `bootstrap`, its log begins with the bootstrap entry, otherwise empty.
+  // `done` runs on `shard` when that is durable. ALREADY_EXISTS when the group has a replica here.
+  virtual void CreateLog(
+      GroupId group, ReplicaEpoch epoch, std::optional<Bootstrap> bootstrap, Executor& shard,
+      absl::AnyInvocable<void(absl::StatusOr<std::unique_ptr<PartitionLog>>)> done) = 0;
+  // Removes a replica for good; its log must have been destroyed. The files go to the trash, and
+  // away after a delay. `done` runs on `shard` when the removal is durable in the journal.
   virtual void RemoveLog(GroupId group, Executor& shard, PartitionLog::Done done) = 0;
 
-  // Dirty budget: takes `bytes` and returns true when there is room. Otherwise false, and `when_room` (if
-  // given) is called once, on any thread, when some was freed. Bytes are given back by the directory when
-  // the entries lie in segments. A single request larger than the budget is granted when it is empty.
+  // Dirty budget: takes `bytes` and returns true when there is room. Otherwise false, and
+  // `when_room` (if given) is called once, on any thread, when some was freed. Bytes are given back
+  // by the directory when the entries lie in segments. A single request larger than the budget is
+  // granted when it is empty.
   virtual bool TryReserveDirty(size_t bytes, Task when_room) = 0;
 
   [[nodiscard]] virtual absl::Status health() const = 0;
   [[nodiscard]] virtual JournalStats journal_stats() const = 0;
   [[nodiscard]] virtual size_t dirty_bytes() const = 0;
-  // Writes and syncs everything, seals, and closes the journal; `done` runs on the journal's executor. All
-  // logs must have been destroyed.
+  // Writes and syncs everything, seals, and closes the journal; `done` runs on the journal's
+  // executor. All logs must have been destroyed.
   virtual void Close(PartitionLog::Done done) = 0;
 };
 

@@ -63,23 +63,25 @@ struct JournalStats {
   Nanos sync_nanos = 0;  // spent in syncs
 };
 
-// Submit and the note calls are thread-safe; everything else runs on the journal's executor, which does
-// the I/O. One instance per data directory; the directory's lock is held by the owner.
+// Submit and the note calls are thread-safe; everything else runs on the journal's executor, which
+// does the I/O. One instance per data directory; the directory's lock is held by the owner.
 //
-// Durability: a frame's `done` is called with OK only after the sync of its commit returned. Order: frames
-// of one group become durable in the order in which they were submitted; groups with hard-state changes
-// or metadata go first within a commit, the others round-robin. After any I/O error the journal is failed
-// for good: every waiting and later frame gets DISK_FAILED and nothing is retried.
+// Durability: a frame's `done` is called with OK only after the sync of its commit returned. Order:
+// frames of one group become durable in the order in which they were submitted; groups with
+// hard-state changes or metadata go first within a commit, the others round-robin. After any I/O
+// error the journal is failed for good: every waiting and later frame gets DISK_FAILED and nothing
+// is retried.
 class Journal {
  public:
   using Done = absl::AnyInvocable<void(absl::Status)>;
-  // Called (on the journal's executor) when space is short: every group named must become durable in its
-  // segments up to its last frame, so that files can be recycled.
+  // Called (on the journal's executor) when space is short: every group named must become durable
+  // in its segments up to its last frame, so that files can be recycled.
   using NeedSegmentSync = absl::AnyInvocable<void()>;
 
-  // Begins a journal from `state`, which recovery (or creation) has made durable in segments: writes
-  // `state` as the checkpoint of a fresh file, listing only itself, and syncs file and directory before it
-  // returns. Files in the directory that the new checkpoint does not list are recycled or removed.
+  // Begins a journal from `state`, which recovery (or creation) has made durable in segments:
+  // writes `state` as the checkpoint of a fresh file, listing only itself, and syncs file and
+  // directory before it returns. Files in the directory that the new checkpoint does not list are
+  // recycled or removed.
   static absl::StatusOr<std::unique_ptr<Journal>> Begin(FileSystem& files, std::string directory,
                                                         DirectoryIdentity identity,
                                                         JournalOptions options, Checkpoint state,
@@ -88,39 +90,40 @@ class Journal {
 
   // `urgent`: hard state or metadata. `done` runs on the journal's executor and must only post.
   virtual void Submit(JournalFrame frame, bool urgent, Done done) = 0;
-  // Everything of `group` up to frame `through` is durable in its segments and directories (or the group
-  // was removed and its directory moved to the trash, durably).
+  // Everything of `group` up to frame `through` is durable in its segments and directories (or the
+  // group was removed and its directory moved to the trash, durably).
   virtual void NoteDurableInSegments(GroupId group, FrameSequence through, SyncPoint point) = 0;
   virtual void NotePeer(PeerMark mark) = 0;
   virtual void SetNeedSegmentSync(NeedSegmentSync callback) = 0;
-  // A number for a new segment file; never handed out twice, also not after a crash (a number handed out
-  // becomes durable with the frame that names it; unnamed ones may be given again after a restart only if
-  // no file of that name exists: recovery moves such files away first).
+  // A number for a new segment file; never handed out twice, also not after a crash (a number
+  // handed out becomes durable with the frame that names it; unnamed ones may be given again after
+  // a restart only if no file of that name exists: recovery moves such files away first).
   virtual FileNumber NextFileNumber() = 0;
   [[nodiscard]] virtual absl::Status health() const = 0;  // DISK_FAILED once failed
   [[nodiscard]] virtual CommitSequence durable_through() const = 0;
   [[nodiscard]] virtual uint64_t process_epoch() const = 0;
   [[nodiscard]] virtual JournalStats stats() const = 0;
-  // Commits what waits, then a final seal and a checkpoint in a fresh file, then calls `done`. Nothing may
-  // be submitted afterwards.
+  // Commits what waits, then a final seal and a checkpoint in a fresh file, then calls `done`.
+  // Nothing may be submitted afterwards.
   virtual void Close(Done done) = 0;
 };
 
 // What recovery reads from a journal directory. Pure reading; nothing is changed.
 struct JournalContents {
-  Checkpoint checkpoint;                     // the newest valid one, replicas as of it
-  ReplicaTable replicas;                     // after all valid frames
+  Checkpoint checkpoint;  // the newest valid one, replicas as of it
+  ReplicaTable replicas;  // after all valid frames
   CommitSequence last_commit;
-  CommitSequence durable_through;            // highest found
-  std::vector<std::string> notes;            // what was cut and why, for the log
+  CommitSequence durable_through;  // highest found
+  std::vector<std::string> notes;  // what was cut and why, for the log
 };
-// NotFound when there is no journal file with a header of ours; DATA_LOSS for corruption (file, position,
-// sequence in the text); NEWER_FORMAT, FOREIGN_DIRECTORY as named.
+// NotFound when there is no journal file with a header of ours; DATA_LOSS for corruption (file,
+// position, sequence in the text); NEWER_FORMAT, FOREIGN_DIRECTORY as named.
 absl::StatusOr<JournalContents> ReadJournal(FileSystem& files, const std::string& directory,
                                             const DirectoryIdentity& identity);
 
-// Calls `visit` for every valid frame of the files that the checkpoint lists, in order, with entries that
-// share one commit's buffer (bounded memory). Stops at the first error, which it returns.
+// Calls `visit` for every valid frame of the files that the checkpoint lists, in order, with
+// entries that share one commit's buffer (bounded memory). Stops at the first error, which it
+// returns.
 using FrameVisitor = absl::AnyInvocable<absl::Status(const JournalFrame&)>;
 absl::Status ReplayJournal(FileSystem& files, const std::string& directory,
                            const JournalContents& contents, FrameVisitor visit);

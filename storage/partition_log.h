@@ -1,4 +1,5 @@
-// PartitionLog: one group's log on one disk: entries by index and by offset, durable through the journal.
+// PartitionLog: one group's log on one disk: entries by index and by offset, durable through the
+// journal.
 #ifndef VARVE_STORAGE_PARTITION_LOG_H_
 #define VARVE_STORAGE_PARTITION_LOG_H_
 
@@ -22,17 +23,18 @@ struct ReadResult {
 
 // Where a record timestamp or append time is found.
 struct TimeLookup {
-  Index index;      // entry to start from
-  Offset offset;    // its base offset
+  Index index;    // entry to start from
+  Offset offset;  // its base offset
   WallTime append_time;
 };
 
-// Confined to its shard's executor: every call and every callback runs there. Callbacks are never run
-// from within the call. Destroying the log drops pending callbacks; what was submitted to the journal may
-// still become durable.
+// Confined to its shard's executor: every call and every callback runs there. Callbacks are never
+// run from within the call. Destroying the log drops pending callbacks; what was submitted to the
+// journal may still become durable.
 //
-// Durability: `done` of Write is called with OK when the frame is durable in the journal. Order: writes of
-// one log become durable in the order of the calls. After a disk failure every write gets DISK_FAILED.
+// Durability: `done` of Write is called with OK when the frame is durable in the journal. Order:
+// writes of one log become durable in the order of the calls. After a disk failure every write gets
+// DISK_FAILED.
 class PartitionLog {
  public:
   using Done = absl::AnyInvocable<void(absl::Status)>;
@@ -63,11 +65,12 @@ class PartitionLog {
   // Memory: the caller holds a permit of the directory's dirty budget for the entries' bytes.
   virtual void Write(LogWrite write, Done done) = 0;
 
-  // Entries from `from` on that are in memory, at most `max_bytes` but at least one; empty when `from` is
-  // not in memory. Cheap and synchronous: the path of readers that keep up.
+  // Entries from `from` on that are in memory, at most `max_bytes` but at least one; empty when
+  // `from` is not in memory. Cheap and synchronous: the path of readers that keep up.
   [[nodiscard]] virtual std::vector<Entry> ReadCached(Index from, size_t max_bytes) const = 0;
-  // Entries [from, through], at most `max_bytes` but at least one, from memory or disk, verified in full.
-  // OFFSET_OUT_OF_RANGE below the log start or above the end; DATA_LOSS naming file and position.
+  // Entries [from, through], at most `max_bytes` but at least one, from memory or disk, verified in
+  // full. OFFSET_OUT_OF_RANGE below the log start or above the end; DATA_LOSS naming file and
+  // position.
   virtual void Read(Index from, Index through, size_t max_bytes, ReadDone done) = 0;
   // Like Read, from the entry that holds `offset`, or the first one after it that has records.
   virtual void ReadOffset(Offset offset, Index through, size_t max_bytes, ReadDone done) = 0;

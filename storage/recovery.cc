@@ -175,8 +175,7 @@ absl::Status Recovery::Missing(const Segment& segment) const {
 absl::Status Recovery::LoadSegments(Work& work) {
   for (const SegmentRef& ref : work.record->segments) {
     const auto& segment = work.segments[ref.file];
-    if (!work.present.contains(ref.file))
-      return Missing(*segment);
+    if (!work.present.contains(ref.file)) return Missing(*segment);
     uint64_t end = ref.end_position;
     if (end != 0) {
       VARVE_RETURN_IF_ERROR(segment->Load(end));

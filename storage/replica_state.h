@@ -1,7 +1,7 @@
 // What the journal knows of each replica: the state that checkpoints hold and that frames change.
 //
-// These are plain values. The same ReplicaTable::Apply serves the running journal and recovery, so that
-// what is replayed is what was meant. docs/formats.md, "Journal file".
+// These are plain values. The same ReplicaTable::Apply serves the running journal and recovery, so
+// that what is replayed is what was meant. docs/formats.md, "Journal file".
 #ifndef VARVE_STORAGE_REPLICA_STATE_H_
 #define VARVE_STORAGE_REPLICA_STATE_H_
 
@@ -28,8 +28,8 @@ struct ReplicaScalars {
   bool operator==(const ReplicaScalars&) const = default;
 };
 
-// Up to where segment files are known to be durable: entries up to `index` lie in segments that were
-// synced after they were written.
+// Up to where segment files are known to be durable: entries up to `index` lie in segments that
+// were synced after they were written.
 struct SyncPoint {
   FileNumber file;
   uint64_t position = 0;
@@ -49,8 +49,8 @@ struct SegmentRef {
 struct CreateReplicaStep {};
 struct RemoveReplicaStep {};
 struct TruncateStep {
-  Index from;          // first index that goes
-  FileNumber file;     // where the log then ends
+  Index from;       // first index that goes
+  FileNumber file;  // where the log then ends
   uint64_t position = 0;
 };
 struct AppendStep {
@@ -92,12 +92,12 @@ struct ReplicaRecord {
 // All replicas of a directory, by group. Not thread-safe.
 class ReplicaTable {
  public:
-  // Applies a frame whose sequence is above the record's last. DATA_LOSS when the frame does not fit the
-  // record (a gap in its sequence, an unknown group without a create step, a truncation or append that
-  // does not meet the log end or the segment set); the table is then unchanged.
+  // Applies a frame whose sequence is above the record's last. DATA_LOSS when the frame does not
+  // fit the record (a gap in its sequence, an unknown group without a create step, a truncation or
+  // append that does not meet the log end or the segment set); the table is then unchanged.
   absl::Status Apply(const JournalFrame& frame);
-  // Raises a group's sync point; ignored when the group is gone, or the point is beyond the log end or
-  // not above the present one.
+  // Raises a group's sync point; ignored when the group is gone, or the point is beyond the log end
+  // or not above the present one.
   void RaiseSyncPoint(GroupId group, const SyncPoint& point);
   void Put(ReplicaRecord record);
   [[nodiscard]] const ReplicaRecord* Find(GroupId group) const;

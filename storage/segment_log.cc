@@ -249,7 +249,8 @@ void SegmentLog::Submit(Draft draft, bool urgent, Done done) {
           writer->Enqueue(std::move(work));
         else if (work.dirty_bytes > 0)
           budget->Release(work.dirty_bytes);
-        shard.Post([self, through, truncations, done = std::move(done), status = std::move(status)]() mutable {
+        shard.Post([self, through, truncations, done = std::move(done),
+                    status = std::move(status)]() mutable {
           if (*self == nullptr) return;
           if (status.ok()) (*self)->OnDurable(through, truncations);
           done(std::move(status));

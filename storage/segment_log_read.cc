@@ -104,10 +104,9 @@ absl::StatusOr<std::optional<TimeLookup>> FindTimeBlocking(ReplicaFiles& files, 
     absl::Status status;
     for (const PlacedSegment& placed : places) {
       if (placed.segment->max_append_time() < time) continue;
-      status.Update(placed.segment->Walk(placed.segment->BeforeTime(time), placed.written_end,
-                                         false, [&](const EntryHeader& header, uint64_t) {
-                                           return visit(header);
-                                         }));
+      status.Update(
+          placed.segment->Walk(placed.segment->BeforeTime(time), placed.written_end, false,
+                               [&](const EntryHeader& header, uint64_t) { return visit(header); }));
       if (found || !status.ok()) break;
     }
     std::lock_guard lock(files.mutex);
