@@ -191,6 +191,7 @@ absl::Status Recovery::LoadSegments(Work& work) {
       out_.report.notes.push_back(
           StrCat("cut ", stat.size - end, " bytes behind the end of ", segment->path()));
     }
+    VARVE_RETURN_IF_ERROR(segment->SaveIndex(segment->TakeUnsavedRows(end)));
     work.files->segments.push_back({segment, end, end});
   }
   return absl::OkStatus();

@@ -235,6 +235,9 @@ std::vector<IndexRow> Segment::ReadIndexFile(uint64_t end, bool* intact) {
 
 absl::Status Segment::Load(uint64_t end) {
   VARVE_RETURN_IF_ERROR(CheckHeader());
+  VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, context_.pool->Get(path_));
+  VARVE_ASSIGN_OR_RETURN(const uint64_t size, file->Size());
+  if (size < end) return Damaged(size, StrCat("the file ends here, and the segment at ", end));
   return LoadFrames(end, nullptr).status();
 }
 
