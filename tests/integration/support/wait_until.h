@@ -14,7 +14,7 @@ bool WaitUntil(Condition condition, std::chrono::milliseconds timeout,
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   while (!condition()) {
     if (std::chrono::steady_clock::now() >= deadline) return condition();
-    // check-allow(sleep): another process tells nobody when it changes; this is the one place that polls
+    // check-allow(sleep): another process tells nobody when it changes; this is where we poll
     std::this_thread::sleep_for(interval);
   }
   return true;
