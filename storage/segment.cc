@@ -321,6 +321,7 @@ absl::Status Segment::Walk(WalkStart start, uint64_t end, bool verify,
                            absl::FunctionRef<bool(const EntryHeader&, uint64_t)> visit) {
   // The index runs ahead of the file: what it knows beyond `end` is only in memory yet.
   if (start.position >= end) start = BeforePosition(end);
+  if (start.position >= end) return absl::OkStatus();  // there may be no file yet
   for (;;) {
     bool begun = false;
     absl::Status status =

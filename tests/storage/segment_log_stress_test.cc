@@ -1,0 +1,219 @@
+// Real threads and real files: logs that write, truncate, roll and are read all at once.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <filesystem>
+#include <future>
+
+#include "common/error.h"
+#include "common/strings.h"
+#include "tests/storage/directory_host.h"
+
+namespace varve::storage {
+namespace {
+
+constexpr int kLogs = 4;
+constexpr int kWritesPerLog = 150;
+
+// One log and its shard. Writes chain; reads of random places go on beside them.
+struct Shard {
+  Shard(GroupId g, uint64_t seed)
+      : group(g), executor(ThreadExecutor(StrCat("shard", g.value()))), random(SeededRandom(seed)) {}
+
+  void Write() {
+    if (written == kWritesPerLog) return finished.set_value();
+    ++written;
+    LogWrite write;
+    LogEnd end = log->end();
+    std::vector<EpochStart> epochs = log->epochs();
+    const Index committed = log->commit_index();
+    if (random->OneIn(6) && end.last_index > committed + 1) {
+      write.truncate_from = end.last_index;
+      end = before_last;
+      while (!epochs.empty() && epochs.back().index >= *write.truncate_from) epochs.pop_back();
+      term = term + 1;
+      write.hard_state = HardState{term, {}};
+    }
+    size_t bytes = 0;
+    const auto add = [&](Entry entry) {
+      before_last = end;
+      end = EndAfter(entry);
+      if (!entry.header.zero_width()) bytes += entry.frame.size();
+      write.entries.push_back(std::move(entry));
+    };
+    if (random->OneIn(10)) add(RollEntry(group, end, term, epochs));
+    for (uint64_t i = 0; i < 1 + random->Below(3); ++i)
+      add(DataEntry(group, end, term, 1, random->Below(4000)));
+    write.commit_index = Index{std::max<uint64_t>(committed.value(), end.last_index.value() - 3)};
+    Reserve(bytes, std::move(write));
+  }
+
+  void Reserve(size_t bytes, LogWrite write) {
+    auto held = std::make_shared<LogWrite>(std::move(write));
+    Task again = [this, bytes, held] {
+      executor->Post([this, bytes, held] { Reserve(bytes, std::move(*held)); });
+    };
+    if (bytes > 0 && !directory->TryReserveDirty(bytes, std::move(again))) return;
+    log->Write(std::move(*held), [this](const absl::Status& status) {
+      EXPECT_TRUE(status.ok()) << status;
+      Write();
+    });
+    Read();
+  }
+
+  void Read() {
+    const Index through = log->commit_index();
+    const Index from{1 + random->Below(through.value())};
+    log->Read(from, through, 10'000, [this, from](absl::StatusOr<ReadResult> read) {
+      EXPECT_TRUE(read.ok()) << read.status();
+      if (!read.ok()) return;
+      EXPECT_FALSE(read->entries.empty());
+      if (!read->entries.empty()) {
+        EXPECT_EQ(read->entries[0].header.first_index, from);
+      }
+      ++reads;
+    });
+    const Offset offset{static_cast<int64_t>(
+        random->Below(1 + static_cast<uint64_t>(log->end().next_offset.value())))};
+    log->ReadOffset(offset, log->end().last_index, 1, [this](absl::StatusOr<ReadResult> read) {
+      EXPECT_TRUE(read.ok()) << read.status();
+      ++reads;
+    });
+    log->FindAppendTime(WallTime{1000} + random->Below(600), through, [this](auto found) {
+      EXPECT_TRUE(found.ok()) << found.status();
+      ++reads;
+    });
+  }
+
+  const GroupId group;
+  std::unique_ptr<Executor> executor;
+  std::unique_ptr<Random> random;
+  DataDirectory* directory = nullptr;
+  std::unique_ptr<PartitionLog> log;
+  Term term{1};
+  LogEnd before_last;
+  int written = 0;
+  std::atomic<int> reads{0};
+  std::promise<void> finished;
+};
+
+class Threads {
+ public:
+  StorageExecutors executors() { return {journal_.get(), segments_.get(), sync_.get(), reader_.get()}; }
+
+ private:
+  std::unique_ptr<Executor> journal_ = ThreadExecutor("journal");
+  std::unique_ptr<Executor> segments_ = ThreadExecutor("segments");
+  std::unique_ptr<Executor> sync_ = ThreadExecutor("sync");
+  std::unique_ptr<Executor> reader_ = ThreadExecutor("reader");
+};
+
+std::string FreshPath() {
+  const char* base = std::getenv("TEST_TMPDIR");
+  const std::string path = StrCat(base == nullptr ? "." : base, "/segment_log_stress");
+  std::filesystem::remove_all(path);
+  return path;
+}
+
+DataDirectoryOptions Options(const std::string& path) {
+  DataDirectoryOptions options = SmallOptions();
+  options.path = path;
+  options.journal.file_bytes = 512 << 10;
+  options.sync_interval = 10 * kMillisecond;
+  options.trash_delay = 20 * kMillisecond;
+  return options;
+}
+
+template <class Step>
+void RunOn(Executor& executor, Step step) {
+  std::promise<void> ran;
+  executor.Post([&] {
+    step();
+    ran.set_value();
+  });
+  ran.get_future().wait();
+}
+
+void Create(DataDirectory& directory, Shard& shard) {
+  std::promise<void> created;
+  shard.directory = &directory;
+  directory.CreateLog(shard.group, ReplicaEpoch{1}, TestBootstrap(), *shard.executor, [&](auto log) {
+    EXPECT_TRUE(log.ok()) << log.status();
+    if (log.ok()) shard.log = *std::move(log);
+    created.set_value();
+  });
+  created.get_future().wait();
+}
+
+TEST(SegmentLogStress, ConcurrentLogsAndReaders) {
+  const std::string path = FreshPath();
+  std::vector<LogEnd> ends;
+  {
+    Threads threads;
+    auto random = SeededRandom(1);
+    auto directory = DataDirectory::Open(RealFileSystem(), RealClock(), *random, Options(path),
+                                         threads.executors());
+    ASSERT_TRUE(directory.ok()) << directory.status();
+    std::vector<std::unique_ptr<Shard>> shards;
+    for (uint64_t i = 0; i < kLogs; ++i) {
+      shards.push_back(std::make_unique<Shard>(GroupId{100 + i}, i));
+      ASSERT_NO_FATAL_FAILURE(Create(**directory, *shards.back()));
+    }
+    Shard passing(GroupId{500}, 9);  // created and removed beside them
+    for (auto& shard : shards) {
+      shard->executor->Post([&shard] {
+        shard->log->Write({{}, {}, HardState{Term{1}, {}}, {}, {}}, [&shard](const absl::Status& s) {
+          EXPECT_TRUE(s.ok()) << s;
+          shard->before_last = {};
+          shard->Write();
+        });
+      });
+    }
+    for (int i = 0; i < 10; ++i) {
+      ASSERT_NO_FATAL_FAILURE(Create(**directory, passing));
+      std::promise<void> removed;
+      RunOn(*passing.executor, [&] { passing.log.reset(); });
+      (*directory)->RemoveLog(passing.group, *passing.executor, [&](const absl::Status& status) {
+        EXPECT_TRUE(status.ok()) << status;
+        removed.set_value();
+      });
+      removed.get_future().wait();
+    }
+    for (auto& shard : shards) {
+      shard->finished.get_future().wait();
+      RunOn(*shard->executor, [&] {
+        ends.push_back(shard->log->end());
+        shard->log.reset();
+      });
+      EXPECT_GT(shard->reads, 0);
+    }
+    EXPECT_TRUE((*directory)->health().ok()) << (*directory)->health();
+    // No Close: the directory goes while tasks of it still wait on the executors.
+    directory->reset();
+  }
+  Threads threads;
+  auto random = SeededRandom(2);
+  auto directory = DataDirectory::Open(RealFileSystem(), RealClock(), *random, Options(path),
+                                       threads.executors());
+  ASSERT_TRUE(directory.ok()) << directory.status();
+  auto shard = ThreadExecutor("shard");
+  ASSERT_EQ((*directory)->groups().size(), ends.size());
+  for (size_t i = 0; i < ends.size(); ++i) {
+    auto log = (*directory)->OpenLog(GroupId{100 + i}, *shard);
+    ASSERT_TRUE(log.ok());
+    RunOn(*shard, [&] {
+      EXPECT_EQ((*log)->end(), ends[i]);
+      log->reset();
+    });
+  }
+  std::promise<absl::Status> closed;
+  (*directory)->Close([&](absl::Status status) { closed.set_value(std::move(status)); });
+  const absl::Status status = closed.get_future().get();
+  EXPECT_TRUE(status.ok()) << status;
+  directory->reset();
+  std::filesystem::remove_all(path);
+}
+
+}  // namespace
+}  // namespace varve::storage
