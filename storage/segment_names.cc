@@ -47,7 +47,8 @@ std::optional<GroupFileName> ParseGroupFileName(std::string_view name) {
   if (extension != ".log" && extension != ".idx") return std::nullopt;
   int64_t base = 0;
   uint64_t file = 0;
-  if (!ParseDigits(name.substr(0, 20), 10, &base) || !ParseDigits(name.substr(21, 20), 10, &file))
+  if (!ParseDigits(name.substr(0, 20), 10, &base) || !ParseDigits(name.substr(21, 20), 10, &file) ||
+      base < 0)
     return std::nullopt;
   return GroupFileName{Offset(base), FileNumber(file),
                        extension == ".log" ? GroupFileKind::kSegment : GroupFileKind::kIndex};
