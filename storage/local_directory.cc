@@ -247,20 +247,19 @@ void LocalDirectory::CreateLog(
     configurations.committed = {Index(1), bootstrap->configuration};
   }
   SegmentLog& raw = **log;
-  raw.WriteCreation(
-      std::move(first), std::move(configurations),
-      [forget = WhileAlive([this, group] {
-         std::lock_guard lock(mutex_);
-         replicas_.erase(group);
-       }),
-       log, done = std::move(done)](absl::Status status) mutable {
-        if (!status.ok()) {
-          log->reset();
-          forget();
-          return done(std::move(status));
-        }
-        done(std::unique_ptr<PartitionLog>(std::move(*log)));
-      });
+  raw.WriteCreation(std::move(first), std::move(configurations),
+                    [forget = WhileAlive([this, group] {
+                       std::lock_guard lock(mutex_);
+                       replicas_.erase(group);
+                     }),
+                     log, done = std::move(done)](absl::Status status) mutable {
+                      if (!status.ok()) {
+                        log->reset();
+                        forget();
+                        return done(std::move(status));
+                      }
+                      done(std::unique_ptr<PartitionLog>(std::move(*log)));
+                    });
 }
 
 void LocalDirectory::RemoveLog(GroupId group, Executor& shard, PartitionLog::Done done) {
@@ -292,18 +291,19 @@ void LocalDirectory::RemoveLog(GroupId group, Executor& shard, PartitionLog::Don
   const FileNumber number = journal_->NextFileNumber();
   // Behind the writes of the replica that are still queued.
   auto bury = WhileAlive([this, replica, removal, number] {
-    executors_.sync->Post(WhileAlive([this, replica, removal, number] {
-      BuryReplica(replica, removal, number);
-      EndBurial(replica->group);
+    executors_.segments->Post(WhileAlive([this, replica, removal, number] {
+      executors_.sync->Post(WhileAlive([this, replica, removal, number] {
+        BuryReplica(replica, removal, number);
+        EndBurial(replica->group);
+      }));
     }));
   });
   journal_->Submit(
       std::move(frame), true,
-      [&segments = *executors_.segments, bury = std::move(bury),
-       give_up = WhileAlive([this, group] { EndBurial(group); }), &shard,
+      [bury = std::move(bury), give_up = WhileAlive([this, group] { EndBurial(group); }), &shard,
        done = std::move(done)](absl::Status status) mutable {
         if (status.ok()) {
-          segments.Post(std::move(bury));
+          bury();
         } else {
           give_up();
         }

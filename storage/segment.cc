@@ -223,9 +223,9 @@ std::vector<IndexRow> Segment::ReadIndexFile(uint64_t end, bool* intact) {
   for (size_t at = 0; at + kIndexRowBytes <= all.size(); at += kIndexRowBytes) {
     const auto row = DecodeIndexRow(all.substr(at, kIndexRowBytes), ref_.file);
     if (!row || row->position >= end || row->position < kFileHeaderBytes) break;
-    if (rows.empty() ? row->position != kFileHeaderBytes
-                     : row->position <= rows.back().position ||
-                           row->first_index <= rows.back().first_index)
+    if (rows.empty()
+            ? row->position != kFileHeaderBytes
+            : row->position <= rows.back().position || row->first_index <= rows.back().first_index)
       break;
     rows.push_back(*row);
   }
@@ -297,9 +297,9 @@ absl::StatusOr<uint64_t> Segment::LoadFrames(uint64_t end, const LogEnd* log_end
     return Damaged(next, StrCat("the log's last index ", log_end->last_index,
                                 " is missing; the file ends at ", last.last_index));
   if (log_end != nullptr && last != *log_end)
-    return Damaged(next, StrCat("the last entry, ", last.last_index, " of term ", last.last_term,
-                                ", is not the one that the journal knows, of term ",
-                                log_end->last_term));
+    return Damaged(next,
+                   StrCat("the last entry, ", last.last_index, " of term ", last.last_term,
+                          ", is not the one that the journal knows, of term ", log_end->last_term));
   if (log_end == nullptr && next != end)
     return Damaged(next, StrCat("the frames end here, and the segment at ", end));
   return next;

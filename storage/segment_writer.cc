@@ -24,6 +24,8 @@ void SegmentWriter::Detach() {
 }
 
 void SegmentWriter::Enqueue(FileWork work) {
+  std::lock_guard lock(mutex_);
+  if (journal_ == nullptr) return;  // the executors may be gone; the journal has the frame
   parts_.writes.Post([self = shared_from_this(), work = std::move(work)]() mutable {
     self->Carry(std::move(work));
   });
@@ -102,7 +104,7 @@ void SegmentWriter::MarkDirty(const std::shared_ptr<ReplicaFiles>& replica) {
 
 // mutex_ held.
 void SegmentWriter::ArmTimer() {
-  if (std::exchange(timer_armed_, true)) return;
+  if (journal_ == nullptr || std::exchange(timer_armed_, true)) return;
   parts_.syncs.RunAt(parts_.clock.Now() + parts_.sync_interval, [weak = weak_from_this()] {
     auto self = weak.lock();
     if (!self) return;
@@ -117,7 +119,7 @@ void SegmentWriter::ArmTimer() {
 void SegmentWriter::RequestSync() {
   {
     std::lock_guard lock(mutex_);
-    if (std::exchange(pass_posted_, true)) return;
+    if (journal_ == nullptr || std::exchange(pass_posted_, true)) return;
   }
   // Behind the writes that are queued now: they are what pins the journal.
   parts_.writes.Post([self = shared_from_this()] {

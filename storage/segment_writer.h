@@ -63,7 +63,8 @@ class SegmentWriter : public std::enable_shared_from_this<SegmentWriter> {
   // DISK_FAILED once failed.
   [[nodiscard]] absl::Status health() const;
   void Fail(const absl::Status& why);
-  // The journal is going away: no more notes.
+  // The directory is going away, and the executors after it, in any order: nothing is posted to
+  // them any more.
   void Detach();
 
  private:

@@ -253,7 +253,8 @@ absl::StatusOr<LogImage> DirectoryHost::Image(GroupId group, size_t read_bytes) 
   image.hard_state = opened.hard_state();
   image.commit_index = opened.commit_index();
   image.configurations = opened.configurations();
-  if (image.end() != end) return MakeError(Reason::INTERNAL, "the log end is not that of its entries");
+  if (image.end() != end)
+    return MakeError(Reason::INTERNAL, "the log end is not that of its entries");
   if (opened.epochs() != image.epochs()) return MakeError(Reason::INTERNAL, "the epochs differ");
   for (const Entry& entry : image.entries)
     if (opened.TermAt(entry.header.first_index) != entry.header.term)
@@ -288,8 +289,7 @@ void LogScript::Roll() {
   if (image().hard_state.term == Term{0}) NewTerm();
   LogImage after = image();
   LogWrite write;
-  after.entries.push_back(
-      RollEntry(group_, after.end(), after.hard_state.term, after.epochs()));
+  after.entries.push_back(RollEntry(group_, after.end(), after.hard_state.term, after.epochs()));
   write.entries.push_back(after.entries.back());
   write.commit_index = after.commit_index;
   Send(std::move(write), std::move(after));
@@ -316,8 +316,7 @@ void LogScript::NewTerm() {
   LogImage after = image();
   after.hard_state = {after.hard_state.term + 1, {NodeId{1}, ReplicaEpoch{1}}};
   after.entries.push_back(BarrierEntry(group_, after.end(), after.hard_state.term));
-  after.configurations.uncommitted =
-      ConfigurationAt{after.end().last_index, OneVoter(NodeId{2})};
+  after.configurations.uncommitted = ConfigurationAt{after.end().last_index, OneVoter(NodeId{2})};
   LogWrite write;
   write.entries.push_back(after.entries.back());
   write.hard_state = after.hard_state;

@@ -80,8 +80,8 @@ class DirectoryHost {
   std::vector<std::unique_ptr<Executor>> executors_;
 };
 
-// One group's writes, with the image after each; the log must show one of those not yet passed by an
-// acknowledgement.
+// One group's writes, with the image after each; the log must show one of those not yet passed by
+// an acknowledgement.
 class LogScript {
  public:
   LogScript(DirectoryHost* host, GroupId group) : host_(host), group_(group) {}

@@ -158,7 +158,8 @@ TEST_F(LocalDirectoryTest, RefusesAnotherClusterAndAnotherNode) {
 
 TEST_F(LocalDirectoryTest, RefusesANewerFormat) {
   Close();
-  PatchHeader("data/identity", [](FileHeader*) {}, 2);
+  PatchHeader(
+      "data/identity", [](FileHeader*) {}, 2);
   ExpectRefusal(Reason::NEWER_FORMAT, "identity");
 }
 
@@ -272,7 +273,8 @@ TEST_F(LocalDirectoryTest, DoesWithoutTheIndexOrWithADamagedOne) {
 }
 
 TEST_F(LocalDirectoryTest, AFailedSyncOfASegmentIsFinal) {
-  host.disk.AddFault({.kind = SimFault::Kind::kSyncError, .path_prefix = "data/groups", .count = 1});
+  host.disk.AddFault(
+      {.kind = SimFault::Kind::kSyncError, .path_prefix = "data/groups", .count = 1});
   script.Append(1, 100);
   Settle();  // the journal is sound
   host.scheduler.RunFor(10 * kSecond);
@@ -286,7 +288,8 @@ TEST_F(LocalDirectoryTest, AFailedSyncOfASegmentIsFinal) {
 }
 
 TEST_F(LocalDirectoryTest, AFailedSyncOfTheJournalIsFinal) {
-  host.disk.AddFault({.kind = SimFault::Kind::kSyncError, .path_prefix = "data/journal", .count = 1});
+  host.disk.AddFault(
+      {.kind = SimFault::Kind::kSyncError, .path_prefix = "data/journal", .count = 1});
   script.Append(1, 100);
   host.scheduler.RunUntil([&] { return script.refused(); }, kSecond);
   EXPECT_TRUE(script.refused());

@@ -60,13 +60,15 @@ class RandomRun {
       case 3: {
         const uint64_t room = last.value() - image.commit_index.value();
         if (room == 0) return;
-        const uint64_t back = random().OneIn(2) ? random().Below(std::min<uint64_t>(room, 3))
-                                                : random().Below(room);
+        const uint64_t back =
+            random().OneIn(2) ? random().Below(std::min<uint64_t>(room, 3)) : random().Below(room);
         return script.Truncate(last - back, static_cast<int>(random().Below(4)));
       }
       case 4:
-        return script.Commit(image.commit_index + random().Below(1 + last.value() / 2 -
-                                                  std::min(image.commit_index.value(), last.value() / 2)));
+        return script.Commit(
+            image.commit_index +
+            random().Below(1 + last.value() / 2 -
+                           std::min(image.commit_index.value(), last.value() / 2)));
       case 5:
         return Settle();
       case 6:

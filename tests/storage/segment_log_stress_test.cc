@@ -19,7 +19,9 @@ constexpr int kWritesPerLog = 150;
 // One log and its shard. Writes chain; reads of random places go on beside them.
 struct Shard {
   Shard(GroupId g, uint64_t seed)
-      : group(g), executor(ThreadExecutor(StrCat("shard", g.value()))), random(SeededRandom(seed)) {}
+      : group(g),
+        executor(ThreadExecutor(StrCat("shard", g.value()))),
+        random(SeededRandom(seed)) {}
 
   void Write() {
     if (written == kWritesPerLog) return finished.set_value();
@@ -100,7 +102,9 @@ struct Shard {
 
 class Threads {
  public:
-  StorageExecutors executors() { return {journal_.get(), segments_.get(), sync_.get(), reader_.get()}; }
+  StorageExecutors executors() {
+    return {journal_.get(), segments_.get(), sync_.get(), reader_.get()};
+  }
 
  private:
   std::unique_ptr<Executor> journal_ = ThreadExecutor("journal");
@@ -138,11 +142,12 @@ void RunOn(Executor& executor, Step step) {
 void Create(DataDirectory& directory, Shard& shard) {
   std::promise<void> created;
   shard.directory = &directory;
-  directory.CreateLog(shard.group, ReplicaEpoch{1}, TestBootstrap(), *shard.executor, [&](auto log) {
-    EXPECT_TRUE(log.ok()) << log.status();
-    if (log.ok()) shard.log = *std::move(log);
-    created.set_value();
-  });
+  directory.CreateLog(shard.group, ReplicaEpoch{1}, TestBootstrap(), *shard.executor,
+                      [&](auto log) {
+                        EXPECT_TRUE(log.ok()) << log.status();
+                        if (log.ok()) shard.log = *std::move(log);
+                        created.set_value();
+                      });
   created.get_future().wait();
 }
 
@@ -150,24 +155,26 @@ TEST(SegmentLogStress, ConcurrentLogsAndReaders) {
   const std::string path = FreshPath();
   std::vector<LogEnd> ends;
   {
+    // Shards go last: answers are posted to them until the threads of the storage have ended.
+    std::vector<std::unique_ptr<Shard>> shards;
+    Shard passing(GroupId{500}, 9);  // created and removed beside them
     Threads threads;
     auto random = SeededRandom(1);
     auto directory = DataDirectory::Open(RealFileSystem(), RealClock(), *random, Options(path),
                                          threads.executors());
     ASSERT_TRUE(directory.ok()) << directory.status();
-    std::vector<std::unique_ptr<Shard>> shards;
     for (uint64_t i = 0; i < kLogs; ++i) {
       shards.push_back(std::make_unique<Shard>(GroupId{100 + i}, i));
       ASSERT_NO_FATAL_FAILURE(Create(**directory, *shards.back()));
     }
-    Shard passing(GroupId{500}, 9);  // created and removed beside them
     for (auto& shard : shards) {
       shard->executor->Post([&shard] {
-        shard->log->Write({{}, {}, HardState{Term{1}, {}}, {}, {}}, [&shard](const absl::Status& s) {
-          EXPECT_TRUE(s.ok()) << s;
-          shard->before_last = {};
-          shard->Write();
-        });
+        shard->log->Write({{}, {}, HardState{Term{1}, {}}, {}, {}},
+                          [&shard](const absl::Status& s) {
+                            EXPECT_TRUE(s.ok()) << s;
+                            shard->before_last = {};
+                            shard->Write();
+                          });
       });
     }
     for (int i = 0; i < 10; ++i) {

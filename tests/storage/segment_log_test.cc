@@ -94,8 +94,7 @@ TEST_F(SegmentLogTest, ReadsByOffsetFromTheEntryThatHoldsIt) {
     EXPECT_LT(read->entries.back().header.last_index - read->entries[0].header.first_index,
               read->entries.size());
   }
-  const auto end =
-      host.ReadOffset(kGroup, image.end().next_offset, image.end().last_index, 3000);
+  const auto end = host.ReadOffset(kGroup, image.end().next_offset, image.end().last_index, 3000);
   ASSERT_TRUE(end.ok()) << end.status();
   EXPECT_TRUE(end->entries.empty());
   for (const Offset offset : {Offset{-1}, image.end().next_offset + 1}) {
