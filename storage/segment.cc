@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/bytes.h"
 #include "common/check.h"
 #include "common/error.h"
 #include "common/limits.h"
+#include "common/record_batch.h"
+#include "common/record_batch_layout.h"
 #include "storage/format/file_header.h"
 #include "storage/segment_names.h"
 
@@ -256,10 +259,12 @@ absl::Status Segment::TakeIndexFile(uint64_t end, const LogEnd* log_end, WalkSta
   while (!rows.empty()) {
     const IndexRow& row = rows.back();
     bool fits = false;
-    WalkFrom({row.position, row.first_index}, end, true, [&](const EntryHeader& header, uint64_t) {
-      fits = header.base_offset == row.base_offset;
-      return false;
-    }).IgnoreError();
+    WalkFrom({row.position, row.first_index}, end, true,
+             [&](const EntryHeader& header, uint64_t, std::string_view) {
+               fits = header.base_offset == row.base_offset;
+               return false;
+             })
+        .IgnoreError();
     if (fits && (log_end == nullptr || row.first_index <= log_end->last_index)) break;
     rows.pop_back();
     intact = false;
@@ -285,9 +290,9 @@ absl::StatusOr<uint64_t> Segment::LoadFrames(uint64_t end, const LogEnd* log_end
   VARVE_RETURN_IF_ERROR(TakeIndexFile(end, log_end, &start));
   uint64_t next = start.position;
   LogEnd last;
-  const auto visit = [&](const EntryHeader& header, uint64_t position) {
+  const auto visit = [&](const EntryHeader& header, uint64_t position, std::string_view prefix) {
     if (log_end != nullptr && header.first_index > log_end->last_index) return false;
-    Note(header, header.append_time, position);
+    Note(header, MaxRecordTimestamp(header, prefix), position);
     next = position + header.frame_bytes();
     last = {header.last_index, header.term, header.next_offset(), header.append_time};
     return log_end == nullptr || last.last_index < log_end->last_index;
@@ -317,6 +322,13 @@ WalkStart Segment::BeforePosition(uint64_t position) const {
 }
 
 // A row of the index is a hint: where no frame of its index begins, the walk begins further back.
+WallTime MaxRecordTimestamp(const EntryHeader& header, std::string_view frame) {
+  if (header.kind != EntryKind::kData || frame.size() < kEntryHeaderBytes + kBatchHeaderBytes)
+    return WallTime(-1);
+  return WallTime(
+      LoadBig<int64_t>(frame.data() + kEntryHeaderBytes + batch_layout::kMaxTimestampAt));
+}
+
 absl::Status Segment::Walk(WalkStart start, uint64_t end, bool verify,
                            absl::FunctionRef<bool(const EntryHeader&, uint64_t)> visit) {
   // The index runs ahead of the file: what it knows beyond `end` is only in memory yet.
@@ -324,8 +336,8 @@ absl::Status Segment::Walk(WalkStart start, uint64_t end, bool verify,
   if (start.position >= end) return absl::OkStatus();  // there may be no file yet
   for (;;) {
     bool begun = false;
-    absl::Status status =
-        WalkFrom(start, end, verify, [&](const EntryHeader& header, uint64_t position) {
+    absl::Status status = WalkFrom(
+        start, end, verify, [&](const EntryHeader& header, uint64_t position, std::string_view) {
           begun = true;
           return visit(header, position);
         });
@@ -334,8 +346,7 @@ absl::Status Segment::Walk(WalkStart start, uint64_t end, bool verify,
   }
 }
 
-absl::Status Segment::WalkFrom(WalkStart start, uint64_t end, bool verify,
-                               absl::FunctionRef<bool(const EntryHeader&, uint64_t)> visit) {
+absl::Status Segment::WalkFrom(WalkStart start, uint64_t end, bool verify, PrefixVisitor visit) {
   VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, context_.pool->Get(path_));
   std::string buffer;
   uint64_t buffer_at = start.position;
@@ -368,7 +379,12 @@ absl::Status Segment::WalkFrom(WalkStart start, uint64_t end, bool verify,
           std::string_view(buffer).substr(position - buffer_at, header->frame_bytes()));
       if (!verified.ok()) return Damaged(position, MessageOf(verified.status()));
     }
-    if (!visit(*header, position)) return absl::OkStatus();
+    const size_t prefix_bytes =
+        std::min<uint64_t>(header->frame_bytes(), kEntryHeaderBytes + kBatchHeaderBytes);
+    VARVE_RETURN_IF_ERROR(fill(position, prefix_bytes));
+    if (!visit(*header, position,
+               std::string_view(buffer).substr(position - buffer_at, prefix_bytes)))
+      return absl::OkStatus();
     position += header->frame_bytes();
     expected = header->last_index + 1;
   }

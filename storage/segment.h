@@ -39,6 +39,10 @@ struct WalkStart {
   Index first_index;
 };
 
+// Largest record timestamp of a frame of which at least the batch's header is given; -1 for a frame
+// without records.
+WallTime MaxRecordTimestamp(const EntryHeader& header, std::string_view frame);
+
 // Thread-safe. The segment has no opinion about where it ends: its owner says how far it may be
 // read. The index is a hint in memory, kept up by the owner's appends and saved beside the segment.
 class Segment {
@@ -102,8 +106,10 @@ class Segment {
   absl::Status TakeIndexFile(uint64_t end, const LogEnd* log_end, WalkStart* start);
   [[nodiscard]] std::string HeaderBlock(FileKind kind) const;
   [[nodiscard]] WalkStart BeforePosition(uint64_t position) const;
-  absl::Status WalkFrom(WalkStart start, uint64_t end, bool verify,
-                        absl::FunctionRef<bool(const EntryHeader&, uint64_t position)> visit);
+  // `prefix`: the frame's first bytes, with the record batch's header if it holds one.
+  using PrefixVisitor =
+      absl::FunctionRef<bool(const EntryHeader&, uint64_t position, std::string_view prefix)>;
+  absl::Status WalkFrom(WalkStart start, uint64_t end, bool verify, PrefixVisitor visit);
   absl::Status Damaged(uint64_t position, std::string_view what) const;
   absl::StatusOr<uint64_t> LoadFrames(uint64_t end, const LogEnd* log_end);
 

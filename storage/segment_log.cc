@@ -215,7 +215,7 @@ void SegmentLog::Append(std::vector<Entry> entries, Draft* draft) {
     }
     continues = true;
     PlacedSegment& active = files_->segments.back();
-    active.segment->Note(header, header.append_time, active.end);
+    active.segment->Note(header, MaxRecordTimestamp(header, entry.frame.view()), active.end);
     active.end += header.frame_bytes();
     if (files_->epochs.empty() || files_->epochs.back().term < header.term)
       files_->epochs.push_back({header.term, header.first_index, header.base_offset});

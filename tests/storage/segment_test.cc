@@ -54,7 +54,7 @@ class SegmentTest : public ::testing::Test {
     return FrameBuffer::Copy(*builder.Build()).Seal(header);
   }
   void Append(const Entry& entry) {
-    segment->Note(entry.header, entry.header.append_time, end);
+    segment->Note(entry.header, MaxRecordTimestamp(entry.header, entry.frame.view()), end);
     ASSERT_TRUE(segment->Write(end, {entry}).ok());
     positions.push_back(end);
     entries.push_back(entry);
@@ -247,6 +247,28 @@ TEST_F(SegmentTest, AnotherSegmentsHeaderIsRefused) {
   other.identity.cluster.bytes[3] = 1;
   EXPECT_EQ(ReasonOf(Segment(other, "g", kGroup, kRef).Load(end)), Reason::FOREIGN_DIRECTORY);
   ExpectDataLoss(Segment(context_, "g", kGroup + 1, kRef).Load(end), "another segment");
+}
+
+// docs/formats.md, "Index file": rows tell record timestamps and append times apart, whether they
+// were noted while appending or rebuilt from the frames.
+TEST_F(SegmentTest, RowsHoldTheLargestRecordTimestamp) {
+  const auto check = [&](Segment& in) {
+    const UnsavedRows rows = in.TakeUnsavedRows(end);
+    ASSERT_GT(rows.count, 3u);
+    const auto row = [&](size_t i) {
+      return DecodeIndexRow(std::string_view(rows.bytes).substr(i * kIndexRowBytes, kIndexRowBytes),
+                            kRef.file);
+    };
+    EXPECT_EQ(row(0)->max_record_timestamp, WallTime(-1));
+    EXPECT_EQ(row(rows.count - 1)->max_record_timestamp, WallTime(5));
+    EXPECT_GT(row(rows.count - 1)->max_append_time, WallTime(5));
+  };
+  segment->Forget(end);  // saved rows count as unsaved again
+  check(*segment);
+  ASSERT_TRUE(disk.RemoveFile("g/" + IndexFileName(kRef.base_offset, kRef.file)).ok());
+  const auto rebuilt = Make();
+  ASSERT_TRUE(rebuilt->Load(end).ok());
+  check(*rebuilt);
 }
 
 }  // namespace
