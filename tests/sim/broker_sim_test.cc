@@ -142,8 +142,8 @@ TEST_P(LyingDiskSim, IsFoundOut) {
   EXPECT_GT(found, kRuns / 4);
 }
 INSTANTIATE_TEST_SUITE_P(Lies, LyingDiskSim, testing::Values(Lie::kDataSync, Lie::kDirectorySync),
-                         [](const auto& info) {
-                           return info.param == Lie::kDataSync ? "DataSync" : "DirectorySync";
+                         [](const auto& which) {
+                           return which.param == Lie::kDataSync ? "DataSync" : "DirectorySync";
                          });
 
 }  // namespace
