@@ -59,7 +59,9 @@ class BadDirectory : public ::testing::Test {
   }
   // The refused start took nothing away.
   void TearDown() override {
-    if (!broker_.process().running()) ASSERT_TRUE(broker_.Start());
+    if (!broker_.process().running()) {
+      ASSERT_TRUE(broker_.Start());
+    }
     v1::FetchResult result;
     // The connection ends first: a client that is idle and blocking does not hear a broker's
     // farewell, which waits for it.
