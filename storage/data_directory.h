@@ -87,6 +87,8 @@ class DataDirectory {
   // by the directory when the entries lie in segments. A single request larger than the budget is
   // granted when it is empty.
   virtual bool TryReserveDirty(size_t bytes, Task when_room) = 0;
+  // Gives back what was reserved for entries that will never be written.
+  virtual void ReturnDirty(size_t bytes) = 0;
 
   [[nodiscard]] virtual absl::Status health() const = 0;
   [[nodiscard]] virtual JournalStats journal_stats() const = 0;

@@ -38,6 +38,7 @@ class LocalDirectory final : public DataDirectory {
   bool TryReserveDirty(size_t bytes, Task when_room) override {
     return budget_->TryReserve(bytes, std::move(when_room));
   }
+  void ReturnDirty(size_t bytes) override { budget_->Release(bytes); }
   [[nodiscard]] absl::Status health() const override;
   [[nodiscard]] JournalStats journal_stats() const override { return journal_->stats(); }
   [[nodiscard]] size_t dirty_bytes() const override { return budget_->used(); }

@@ -142,7 +142,9 @@ void Controller::Act(const MetadataChanges& changes) {
       if (node.empty()) return;
       (*self)->names_under_way_.erase(topic->name);
       if (status.ok()) return node.mapped()(topic);
-      node.mapped()(std::move(status));
+      // The decision stands: the topic is there at the next start, whatever became of its logs.
+      node.mapped()(MakeError(Reason::OUTCOME_UNKNOWN, "the creation of topic \"", topic->name,
+                              "\" was decided, but not carried out: ", MessageOf(status)));
     });
   }
   RemoveGroups(changes.removed_groups);
@@ -343,6 +345,10 @@ void Controller::DeleteTopic(DeleteTopicRequest request, Done done) {
   Propose(std::move(changes),
           [self = self_, id = topic->id, done = std::move(done)](absl::Status status) mutable {
             if (!status.ok() || *self == nullptr) return done(std::move(status));
+            // Decided, but this fold applies no more: nobody would answer.
+            if ((*self)->stopped_)
+              return done(MakeError(Reason::OUTCOME_UNKNOWN,
+                                    "the broker stopped before the deletion was carried out"));
             (*self)->deletes_.emplace(id, std::move(done));
             (*self)->ResolveDeletes();
           });
@@ -378,10 +384,13 @@ void Controller::Stop() {
   stopped_ = true;
   metadata_.SetCommitListener({});
   metadata_.shard().Cancel(flush_timer_);
-  const absl::Status stopping = MakeError(Reason::SHUTTING_DOWN, "the broker is stopping");
-  for (auto& [id, done] : std::exchange(creates_, {})) done(stopping);
-  for (auto& [id, done] : std::exchange(deletes_, {})) done(stopping);
-  if (ready_) std::exchange(ready_, {})(stopping);
+  // Proposed already: the next start may find them committed.
+  const absl::Status unknown =
+      MakeError(Reason::OUTCOME_UNKNOWN,
+                "the broker stopped before the decision was known to be carried out");
+  for (auto& [id, done] : std::exchange(creates_, {})) done(unknown);
+  for (auto& [id, done] : std::exchange(deletes_, {})) done(unknown);
+  if (ready_) std::exchange(ready_, {})(MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
   store_.Flush().IgnoreError();
 }
 

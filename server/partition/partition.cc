@@ -36,10 +36,14 @@ void Partition::Stop() {
   raft_->Stop();
   const absl::Status unknown = MakeError(
       Reason::OUTCOME_UNKNOWN, "the broker stopped before the batch was known to be committed");
-  for (auto& [id, done] : std::exchange(appends_, {})) Reply(std::move(done), unknown);
+  for (auto& [id, append] : std::exchange(appends_, {})) Reply(std::move(append.done), unknown);
   const absl::Status stopping = MakeError(Reason::SHUTTING_DOWN, "the broker is stopping");
   for (PendingAppend& append : std::exchange(waiting_for_room_, {}))
     Reply(std::move(append.done), stopping);
+  for (auto& [id, done] : std::exchange(reads_, {}))
+    shard_.Post([done = std::move(done), stopping]() mutable { done(stopping); });
+  for (auto& [id, done] : std::exchange(lookups_, {}))
+    shard_.Post([done = std::move(done), stopping]() mutable { done(stopping); });
   WakeAllReaders();
   for (Task& wake : std::exchange(serving_waiters_, {})) shard_.Post(std::move(wake));
 }
@@ -80,12 +84,12 @@ bool Partition::ReserveDirty(size_t bytes) {
 }
 
 void Partition::ProposeBatch(PendingAppend append) {
-  const uint64_t frame_bytes = kEntryHeaderBytes + append.batch.payload_bytes();
+  const size_t frame_bytes = kEntryHeaderBytes + append.batch.payload_bytes();
   BeginSegmentIfFull(frame_bytes);
   bytes_in_segment_ += frame_bytes;
   const raft::ProposalId id =
       raft_->Propose(std::move(append.batch), EntryKind::kData, append.records, std::nullopt);
-  appends_.emplace(id, std::move(append.done));
+  appends_.emplace(id, ProposedAppend{frame_bytes, std::move(append.done)});
 }
 
 // The leader alone decides where segments begin, so that they are equal on every replica.
@@ -104,13 +108,15 @@ void Partition::OnProposal(raft::ProposalResult result) {
   const auto at = appends_.find(result.id);
   if (at == appends_.end()) return;  // a segment start
   if (std::holds_alternative<raft::ProposalAccepted>(result.result)) return;
-  AppendDone done = std::move(at->second);
+  AppendDone done = std::move(at->second.done);
+  const size_t dirty_bytes = at->second.dirty_bytes;
   appends_.erase(at);
   if (const auto* committed = std::get_if<raft::ProposalCommitted>(&result.result)) {
     return Reply(std::move(done),
                  AppendOutcome{committed->base_offset, committed->append_time, leader_epoch()});
   }
   if (const auto* refused = std::get_if<raft::ProposalRefused>(&result.result)) {
+    directory_.ReturnDirty(dirty_bytes);  // it never reached the log
     return Reply(std::move(done),
                  MakeError(refused->reason, "partition group ", options_.group,
                            " refused the batch: ", InfoOf(refused->reason).advice));
@@ -186,14 +192,19 @@ void Partition::Read(Offset from, size_t max_bytes, ReadDone done) {
       done(std::move(out));
     });
   }
+  const uint64_t read = ++last_read_;
+  reads_.emplace(read, std::move(done));
   log_->ReadOffset(from, commit_index(), max_bytes,
-                   [this, self = self_, from,
-                    done = std::move(done)](absl::StatusOr<storage::ReadResult> result) mutable {
-                     if (*self == nullptr)
-                       return done(MakeError(Reason::SHUTTING_DOWN, "the partition is gone"));
-                     if (!result.ok()) return done(result.status());
-                     done(MakeReadOutcome(from, std::move(result->entries)));
+                   [self = self_, read, from](absl::StatusOr<storage::ReadResult> result) {
+                     if (*self != nullptr) (*self)->FinishRead(read, from, std::move(result));
                    });
+}
+
+void Partition::FinishRead(uint64_t read, Offset from, absl::StatusOr<storage::ReadResult> result) {
+  auto node = reads_.extract(read);
+  if (node.empty()) return;
+  if (!result.ok()) return node.mapped()(result.status());
+  node.mapped()(MakeReadOutcome(from, std::move(result->entries)));
 }
 
 ReadOutcome Partition::MakeReadOutcome(Offset from, std::vector<Entry> entries) const {
@@ -215,7 +226,17 @@ void Partition::FindAppendTime(WallTime time, TimeDone done) {
     return shard_.Post(
         [done = std::move(done), status = std::move(status)]() mutable { done(status); });
   }
-  log_->FindAppendTime(time, commit_index(), std::move(done));
+  const uint64_t lookup = ++last_read_;
+  lookups_.emplace(lookup, std::move(done));
+  log_->FindAppendTime(time, commit_index(), [self = self_, lookup](auto result) {
+    if (*self != nullptr) (*self)->FinishLookup(lookup, std::move(result));
+  });
+}
+
+void Partition::FinishLookup(uint64_t lookup,
+                             absl::StatusOr<std::optional<storage::TimeLookup>> result) {
+  auto node = lookups_.extract(lookup);
+  if (!node.empty()) node.mapped()(std::move(result));
 }
 
 void Partition::ReadCommitted(Index from, size_t max_bytes, storage::PartitionLog::ReadDone done) {

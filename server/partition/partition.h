@@ -111,6 +111,8 @@ class Partition final : private raft::GroupListener {
   void ProposeBatch(PendingAppend append);
   void BeginSegmentIfFull(uint64_t next_frame_bytes);
   void Reply(AppendDone done, absl::StatusOr<AppendOutcome> outcome);
+  void FinishRead(uint64_t read, Offset from, absl::StatusOr<storage::ReadResult> result);
+  void FinishLookup(uint64_t lookup, absl::StatusOr<std::optional<storage::TimeLookup>> result);
   void WakeReaders();
   void WakeAllReaders();
   absl::Status CheckReadable(Offset from) const;
@@ -127,9 +129,17 @@ class Partition final : private raft::GroupListener {
 
   std::deque<PendingAppend> waiting_for_room_;  // for the dirty budget, in order
   bool room_requested_ = false;
-  std::map<raft::ProposalId, AppendDone> appends_;
+  struct ProposedAppend {
+    size_t dirty_bytes;  // reserved; the log gives them back once the entry is in a segment
+    AppendDone done;
+  };
+  std::map<raft::ProposalId, ProposedAppend> appends_;
   uint64_t bytes_in_segment_ = 0;  // of the active segment, proposals included
 
+  // Under way in the log, which drops them when it is destroyed: Stop answers what is left.
+  std::map<uint64_t, ReadDone> reads_;
+  std::map<uint64_t, TimeDone> lookups_;
+  uint64_t last_read_ = 0;
   std::map<std::pair<Offset, WaiterId>, Task> readers_;
   std::map<WaiterId, Offset> reader_offsets_;
   WaiterId next_waiter_ = 1;

@@ -36,6 +36,11 @@ void PartitionHost::With(GroupId group, absl::AnyInvocable<void(Partition*)> use
   ShardOf(group).Post([this, group, use = std::move(use)]() mutable { use(Find(group)); });
 }
 
+absl::Status PartitionHost::WhyMissing() const {
+  if (stopping_.load()) return MakeError(Reason::SHUTTING_DOWN, "the broker is stopping");
+  return MakeError(Reason::UNKNOWN_TOPIC, "the topic was deleted");
+}
+
 void PartitionHost::Place(Placement placement, absl::AnyInvocable<void(absl::Status)> done) {
   Shard& shard = ShardFor(placement.options.group);
   shard.executor->Post(

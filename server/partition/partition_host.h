@@ -41,6 +41,9 @@ class PartitionHost {
 
   // Runs `use` on the group's shard, with null when the group is not here.
   void With(GroupId group, absl::AnyInvocable<void(Partition*)> use);
+  // Why With found no partition: SHUTTING_DOWN while the broker stops, else UNKNOWN_TOPIC, since
+  // the catalogue had it. A client must not take a stopping broker for a deleted topic.
+  [[nodiscard]] absl::Status WhyMissing() const;
   [[nodiscard]] Executor& ShardOf(GroupId group) const;
   // Only on the group's shard.
   [[nodiscard]] Partition* Find(GroupId group) const;

@@ -65,15 +65,15 @@ class FetchCall : public std::enable_shared_from_this<FetchCall> {
     const size_t limit = asked.max_bytes == 0
                              ? std::max<size_t>(share, 1)
                              : std::min<size_t>(asked.max_bytes, request_.max_bytes);
-    parts_.host.With(
-        topic->partitions[asked.partition.value()].group,
-        [self = shared_from_this(), i, limit](Partition* partition) {
-          if (partition == nullptr)
-            return self->Set(i, MakeError(Reason::UNKNOWN_TOPIC, "the topic was deleted"));
-          partition->Read(
-              self->request_.partitions[i].offset, limit,
-              [self, i](absl::StatusOr<ReadOutcome> outcome) { self->Set(i, std::move(outcome)); });
-        });
+    parts_.host.With(topic->partitions[asked.partition.value()].group,
+                     [self = shared_from_this(), i, limit](Partition* partition) {
+                       if (partition == nullptr)
+                         return self->Set(i, self->parts_.host.WhyMissing());
+                       partition->Read(self->request_.partitions[i].offset, limit,
+                                       [self, i](absl::StatusOr<ReadOutcome> outcome) {
+                                         self->Set(i, std::move(outcome));
+                                       });
+                     });
   }
 
   void Set(size_t i, absl::StatusOr<ReadOutcome> outcome) {

@@ -105,25 +105,25 @@ void LocalService::ListOffsets(RequestContext context, ListOffsetsRequest reques
       });
       continue;
     }
-    parts_.host.With(topic->partitions[item.partition.value()].group,
-                     [gathering, i, position = item.position](Partition* partition) {
-                       ListOffsetsResult result;
-                       if (partition == nullptr) {
-                         result.status = MakeError(Reason::UNKNOWN_TOPIC, "the topic was deleted");
-                         return gathering->Set(i, std::move(result));
-                       }
-                       result.leader_epoch = partition->leader_epoch();
-                       ResolvePosition(
-                           *partition, position,
-                           [gathering, i, result](absl::StatusOr<ResolvedOffset> found) mutable {
-                             result.status = found.status();
-                             if (found.ok()) {
-                               result.offset = found->offset;
-                               result.append_time = found->append_time;
-                             }
-                             gathering->Set(i, std::move(result));
-                           });
-                     });
+    parts_.host.With(
+        topic->partitions[item.partition.value()].group,
+        [gathering, i, &host = parts_.host, position = item.position](Partition* partition) {
+          ListOffsetsResult result;
+          if (partition == nullptr) {
+            result.status = host.WhyMissing();
+            return gathering->Set(i, std::move(result));
+          }
+          result.leader_epoch = partition->leader_epoch();
+          ResolvePosition(*partition, position,
+                          [gathering, i, result](absl::StatusOr<ResolvedOffset> found) mutable {
+                            result.status = found.status();
+                            if (found.ok()) {
+                              result.offset = found->offset;
+                              result.append_time = found->append_time;
+                            }
+                            gathering->Set(i, std::move(result));
+                          });
+        });
   }
 }
 

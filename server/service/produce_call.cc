@@ -114,9 +114,7 @@ void LocalService::Produce(RequestContext context, ProduceRequest request,
                              item = std::move(*item)](Partition* partition) mutable {
       const PartitionId number = item.partition;
       if (partition == nullptr)
-        return gathering->Set(i,
-                              {.status = MakeError(Reason::UNKNOWN_TOPIC, "the topic was deleted"),
-                               .partition = number});
+        return gathering->Set(i, {.status = parts_.host.WhyMissing(), .partition = number});
       const uint64_t bytes = item.batch.payload_bytes();
       const uint32_t records = item.records;
       partition->Append(std::move(item.batch), records,

@@ -168,8 +168,7 @@ void LocalSubscribeSession::Shared::Close() {
 void LocalSubscribeSession::Shared::Resolve(Ticket ticket, GroupId group, Position position) {
   parts_.host.With(group, [self = shared_from_this(), ticket,
                            position = std::move(position)](Partition* partition) {
-    if (partition == nullptr)
-      return self->EndPosted(ticket, MakeError(Reason::UNKNOWN_TOPIC, "the topic was deleted"));
+    if (partition == nullptr) return self->EndPosted(ticket, self->parts_.host.WhyMissing());
     const LogBounds bounds = partition->bounds();
     ResolvePosition(*partition, position,
                     [self, ticket, bounds](absl::StatusOr<ResolvedOffset> found) {
@@ -217,8 +216,7 @@ void LocalSubscribeSession::Shared::Pump() {
     reading_ = true;
     parts_.host.With(handle->group, [self = shared_from_this(), ticket,
                                      from = handle->next_offset](Partition* partition) {
-      if (partition == nullptr)
-        return self->OnRead(ticket, MakeError(Reason::UNKNOWN_TOPIC, "the topic was deleted"));
+      if (partition == nullptr) return self->OnRead(ticket, self->parts_.host.WhyMissing());
       partition->Read(from, self->message_bytes_,
                       [self, ticket](absl::StatusOr<ReadOutcome> outcome) {
                         self->OnRead(ticket, std::move(outcome));
