@@ -7,15 +7,12 @@
 #include "common/limits.h"
 
 namespace varve::server {
-namespace {
 
-std::string FoldedName(std::string_view name) {
+std::string FoldedTopicName(std::string_view name) {
   std::string out(name);
   std::replace(out.begin(), out.end(), '.', '_');
   return out;
 }
-
-}  // namespace
 
 TopicRef Catalogue::Find(std::string_view name) const {
   std::shared_lock lock(mutex_);
@@ -31,7 +28,7 @@ TopicRef Catalogue::FindById(TopicId id) const {
 
 TopicRef Catalogue::FindColliding(std::string_view name) const {
   std::shared_lock lock(mutex_);
-  const auto at = by_folded_name_.find(FoldedName(name));
+  const auto at = by_folded_name_.find(FoldedTopicName(name));
   return at == by_folded_name_.end() ? nullptr : at->second;
 }
 
@@ -58,7 +55,7 @@ void Catalogue::Put(TopicRef topic) {
   RemoveLocked(topic->id);
   partitions_ += topic->partitions.size();
   by_name_[topic->name] = topic;
-  by_folded_name_[FoldedName(topic->name)] = topic;
+  by_folded_name_[FoldedTopicName(topic->name)] = topic;
   by_id_[topic->id] = std::move(topic);
 }
 
@@ -72,7 +69,7 @@ void Catalogue::RemoveLocked(TopicId id) {
   if (at == by_id_.end()) return;
   partitions_ -= at->second->partitions.size();
   by_name_.erase(at->second->name);
-  by_folded_name_.erase(FoldedName(at->second->name));
+  by_folded_name_.erase(FoldedTopicName(at->second->name));
   by_id_.erase(at);
 }
 

@@ -62,6 +62,9 @@ class Catalogue {
   uint64_t partitions_ = 0;
 };
 
+// The form in which names collide: '.' and '_' are one.
+std::string FoldedTopicName(std::string_view name);
+
 // 1 to 249 characters a-z A-Z 0-9 . _ - and neither "." nor "..": the rule of Kafka's topic names.
 absl::Status CheckTopicName(std::string_view name);
 

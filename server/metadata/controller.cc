@@ -140,7 +140,7 @@ void Controller::Act(const MetadataChanges& changes) {
       if (*self == nullptr) return;
       auto node = (*self)->creates_.extract(topic->id);
       if (node.empty()) return;
-      (*self)->names_under_way_.erase(topic->name);
+      (*self)->creating_.erase(topic->name);
       if (status.ok()) return node.mapped()(topic);
       // The decision stands: the topic is there at the next start, whatever became of its logs.
       node.mapped()(MakeError(Reason::OUTCOME_UNKNOWN, "the creation of topic \"", topic->name,
@@ -236,20 +236,27 @@ void Controller::FoundCluster() {
 
 absl::Status Controller::CheckCreate(CreateTopicRequest* request) const {
   VARVE_RETURN_IF_ERROR(CheckTopicName(request->name));
-  if (catalogue_.Find(request->name) || names_under_way_.contains(request->name))
+  if (catalogue_.Find(request->name) || creating_.contains(request->name))
     return MakeError(Reason::TOPIC_EXISTS, "topic \"", request->name, "\" exists already");
-  if (const TopicRef other = catalogue_.FindColliding(request->name))
+  std::string colliding;
+  if (const TopicRef other = catalogue_.FindColliding(request->name)) colliding = other->name;
+  uint64_t partitions = catalogue_.partition_count();
+  for (const auto& [name, count] : creating_) {
+    partitions += count;
+    if (FoldedTopicName(name) == FoldedTopicName(request->name)) colliding = name;
+  }
+  if (!colliding.empty())
     return MakeError(Reason::INVALID_TOPIC_NAME, "topic \"", request->name, "\" differs from \"",
-                     other->name, "\" only in '.' and '_', which metrics cannot tell apart");
+                     colliding, "\" only in '.' and '_', which metrics cannot tell apart");
   if (request->partitions == 0) request->partitions = 1;
   if (request->replication_factor == 0) request->replication_factor = 1;
   if (request->partitions > limits::kMaxPartitionsPerTopic)
     return MakeError(Reason::INVALID_PARTITIONS, request->partitions, " partitions are more than ",
                      limits::kMaxPartitionsPerTopic);
-  if (catalogue_.partition_count() + request->partitions > limits::kMaxPartitionsPerBroker)
+  if (partitions + request->partitions > limits::kMaxPartitionsPerBroker)
     return MakeError(Reason::OVERLOADED, "the broker would have more than ",
                      limits::kMaxPartitionsPerBroker, " partitions");
-  if (catalogue_.size() >= limits::kMaxTopics)
+  if (catalogue_.size() + creating_.size() >= limits::kMaxTopics)
     return MakeError(Reason::OVERLOADED, "the cluster has ", limits::kMaxTopics, " topics already");
   if (request->replication_factor != 1)
     return MakeError(Reason::INVALID_REPLICATION, "replication factor ",
@@ -307,13 +314,13 @@ void Controller::CreateTopic(CreateTopicRequest request, TopicDone done) {
     topic->partitions.resize(request.partitions);
     return done(TopicRef(std::move(topic)));
   }
-  names_under_way_.insert(request.name);
+  creating_.emplace(request.name, request.partitions);
   creates_.emplace(id, std::move(done));
   Propose(CreateChanges(request, id, clock_.Wall()),
           [self = self_, id, name = request.name](absl::Status status) {
             if (*self == nullptr || status.ok()) return;  // OK: the fold answers
             auto node = (*self)->creates_.extract(id);
-            (*self)->names_under_way_.erase(name);
+            (*self)->creating_.erase(name);
             if (!node.empty()) node.mapped()(std::move(status));
           });
 }

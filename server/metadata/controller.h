@@ -87,7 +87,7 @@ class Controller {
   Done ready_;
   TimerId flush_timer_;
   GroupId next_group_;  // above every id given away, decisions under way included
-  std::set<std::string> names_under_way_;
+  std::map<std::string, uint32_t> creating_;  // names under way, with their partitions
   std::map<TopicId, TopicDone> creates_;
   std::multimap<TopicId, Done> deletes_;
   std::shared_ptr<Controller*> self_;

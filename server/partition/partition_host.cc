@@ -66,13 +66,23 @@ void PartitionHost::PlaceOnShard(Shard& shard, Placement placement,
   directory_.CreateLog(group, epoch, std::move(placement.bootstrap), *shard.executor,
                        [this, &shard, options = placement.options, done = std::move(done)](
                            absl::StatusOr<std::unique_ptr<storage::PartitionLog>> log) mutable {
-                         shard.creating.erase(options.group);
-                         if (!log.ok()) return done(log.status());
-                         if (stopping_.load())
-                           return done(MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
-                         Adopt(shard, options, std::move(*log));
-                         done(absl::OkStatus());
+                         OnCreated(shard, options, std::move(log), std::move(done));
                        });
+}
+
+void PartitionHost::OnCreated(Shard& shard, const PartitionOptions& options,
+                              absl::StatusOr<std::unique_ptr<storage::PartitionLog>> log,
+                              absl::AnyInvocable<void(absl::Status)> done) {
+  shard.creating.erase(options.group);
+  auto removals = shard.removals.extract(options.group);
+  absl::Status status = log.status();
+  if (status.ok() && stopping_.load())
+    status = MakeError(Reason::SHUTTING_DOWN, "the broker is stopping");
+  if (status.ok() && removals.empty()) Adopt(shard, options, std::move(*log));
+  if (log.ok()) log->reset();
+  done(std::move(status));
+  if (removals.empty()) return;
+  for (auto& removed : removals.mapped()) RemoveOnShard(shard, options.group, std::move(removed));
 }
 
 void PartitionHost::Adopt(Shard& shard, const PartitionOptions& options,
@@ -88,14 +98,20 @@ void PartitionHost::Adopt(Shard& shard, const PartitionOptions& options,
 void PartitionHost::Remove(GroupId group, absl::AnyInvocable<void(absl::Status)> done) {
   Shard& shard = ShardFor(group);
   shard.executor->Post([this, &shard, group, done = std::move(done)]() mutable {
-    if (shard.creating.contains(group))
-      return done(MakeError(Reason::STARTING, "the replica of group ", group, " is being created"));
-    if (shard.partitions.erase(group) > 0) size_.fetch_sub(1, std::memory_order_relaxed);
-    directory_.RemoveLog(group, *shard.executor,
-                         [done = std::move(done)](absl::Status status) mutable {
-                           done(absl::IsNotFound(status) ? absl::OkStatus() : status);
-                         });
+    // A topic deleted while it is being created: its logs would stay without an owner.
+    if (shard.creating.contains(group)) return shard.removals[group].push_back(std::move(done));
+    RemoveOnShard(shard, group, std::move(done));
   });
+}
+
+void PartitionHost::RemoveOnShard(Shard& shard, GroupId group,
+                                  absl::AnyInvocable<void(absl::Status)> done) {
+  if (stopping_.load()) return done(MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
+  if (shard.partitions.erase(group) > 0) size_.fetch_sub(1, std::memory_order_relaxed);
+  directory_.RemoveLog(group, *shard.executor,
+                       [done = std::move(done)](absl::Status status) mutable {
+                         done(absl::IsNotFound(status) ? absl::OkStatus() : status);
+                       });
 }
 
 void PartitionHost::StopAll(Task done) {

@@ -58,9 +58,15 @@ class PartitionHost {
     Executor* executor = nullptr;
     std::map<GroupId, std::unique_ptr<Partition>> partitions;
     std::set<GroupId> creating;
+    // Removals that wait for the creation under way.
+    std::map<GroupId, std::vector<absl::AnyInvocable<void(absl::Status)>>> removals;
   };
   [[nodiscard]] Shard& ShardFor(GroupId group) const;
   void PlaceOnShard(Shard& shard, Placement placement, absl::AnyInvocable<void(absl::Status)> done);
+  void RemoveOnShard(Shard& shard, GroupId group, absl::AnyInvocable<void(absl::Status)> done);
+  void OnCreated(Shard& shard, const PartitionOptions& options,
+                 absl::StatusOr<std::unique_ptr<storage::PartitionLog>> log,
+                 absl::AnyInvocable<void(absl::Status)> done);
   void Adopt(Shard& shard, const PartitionOptions& options,
              std::unique_ptr<storage::PartitionLog> log);
 

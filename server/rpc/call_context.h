@@ -21,6 +21,18 @@ inline constexpr Nanos kDefaultDeadline = 60 * kSecond;
 
 RequestContext ContextOf(const grpc::CallbackServerContext& call, const Clock& clock);
 
+// Tells the service when the caller goes away. Deletes itself when the call is done.
+class UnaryCall final : public grpc::ServerUnaryReactor {
+ public:
+  explicit UnaryCall(std::shared_ptr<Cancellation> cancellation)
+      : cancellation_(std::move(cancellation)) {}
+  void OnCancel() override { cancellation_->Cancel(); }
+  void OnDone() override { delete this; }
+
+ private:
+  const std::shared_ptr<Cancellation> cancellation_;
+};
+
 // One unary call: decode, ask the service, encode. `method` is a member of BrokerService.
 template <class Request, class Answer, class ProtoRequest, class ProtoReply>
 grpc::ServerUnaryReactor* CallUnary(BrokerService& service, const Clock& clock,
@@ -28,13 +40,14 @@ grpc::ServerUnaryReactor* CallUnary(BrokerService& service, const Clock& clock,
                                     ProtoReply* reply,
                                     void (BrokerService::*method)(RequestContext, Request,
                                                                   Reply<Answer>)) {
-  grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
+  RequestContext context = ContextOf(*call, clock);
+  auto* reactor = new UnaryCall(context.cancellation);
   absl::StatusOr<Request> decoded = FromProto(*request);
   if (!decoded.ok()) {
     reactor->Finish(ToGrpcStatus(decoded.status()));
     return reactor;
   }
-  (service.*method)(ContextOf(*call, clock), std::move(*decoded),
+  (service.*method)(std::move(context), std::move(*decoded),
                     [reactor, reply](absl::StatusOr<Answer> answer) {
                       if (answer.ok()) ToProto(*answer, reply);
                       reactor->Finish(ToGrpcStatus(answer.status()));

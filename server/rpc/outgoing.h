@@ -11,22 +11,28 @@
 
 namespace varve::server {
 
-// gRPC allows one write under way per stream. Thread-safe. A client that does not read must not
-// make the queue grow: the stream reads no further requests while MayRead says so, and takes what
-// it sends unasked from queued_bytes(). After End nothing more is queued; the stream finishes when
-// what was queued is written, or at once after Abort.
+// gRPC allows one write under way per stream. Thread-safe. A client that does not read, or asks
+// faster than shards answer, must not make queues grow: the stream reads no further requests while
+// MayRead says so, and takes what it sends unasked from queued_bytes(). After End nothing more is
+// queued; the stream finishes when what was queued is written, or at once after Abort.
 template <class Reactor, class Message>
 class Outgoing {
  public:
   explicit Outgoing(Reactor& reactor) : reactor_(reactor) {}
 
+  // A request was read that one Answer will follow.
+  void Expect() {
+    std::lock_guard lock(mutex_);
+    ++expected_;
+  }
+  void Answer(Message message) {
+    std::lock_guard lock(mutex_);
+    --expected_;
+    Queue(std::move(message));
+  }
   void Send(Message message) {
     std::lock_guard lock(mutex_);
-    if (end_ || finished_) return;
-    const size_t bytes = message.ByteSizeLong();
-    queue_.push_back({std::move(message), bytes});
-    queued_bytes_ += bytes;
-    Advance();
+    Queue(std::move(message));
   }
   void End(grpc::Status status) {
     std::lock_guard lock(mutex_);
@@ -49,7 +55,7 @@ class Outgoing {
   // From OnReadDone: whether the next request may be read now. If not, Written says when.
   bool MayRead() {
     std::lock_guard lock(mutex_);
-    read_waits_ = !finished_ && queue_.size() > kMostWaiting;
+    read_waits_ = !finished_ && queue_.size() + expected_ > kMostWaiting;
     return !read_waits_;
   }
   // From OnWriteDone. True when a read that MayRead held back is due.
@@ -65,7 +71,7 @@ class Outgoing {
       if (!end_) end_ = grpc::Status(grpc::StatusCode::CANCELLED, "the client went away");
     }
     Advance();
-    if (finished_ || queue_.size() > kMostWaiting / 2) return false;
+    if (finished_ || queue_.size() + expected_ > kMostWaiting) return false;
     return std::exchange(read_waits_, false);
   }
   // What waits, the message being written included.
@@ -73,10 +79,14 @@ class Outgoing {
     std::lock_guard lock(mutex_);
     return queued_bytes_;
   }
-  // Number of finished writes, and whether one is under way: to notice a client that does not read.
-  [[nodiscard]] std::pair<uint64_t, bool> Progress() const {
+  // To be asked at regular intervals: whether one write has been under way at the last three looks,
+  // because the client does not read.
+  [[nodiscard]] bool Stuck() {
     std::lock_guard lock(mutex_);
-    return {written_, writing_};
+    const bool same = writing_ && written_ == written_at_look_;
+    stuck_looks_ = same ? stuck_looks_ + 1 : 0;
+    written_at_look_ = written_;
+    return stuck_looks_ >= 2;
   }
 
  private:
@@ -86,6 +96,13 @@ class Outgoing {
   };
   static constexpr size_t kMostWaiting = 8192;
 
+  void Queue(Message message) {
+    if (end_ || finished_) return;
+    const size_t bytes = message.ByteSizeLong();
+    queue_.push_back({std::move(message), bytes});
+    queued_bytes_ += bytes;
+    Advance();
+  }
   void Advance() {
     if (finished_ || writing_) return;
     if (!queue_.empty()) {
@@ -101,11 +118,14 @@ class Outgoing {
   mutable std::mutex mutex_;
   std::deque<Queued> queue_;
   size_t queued_bytes_ = 0;
+  size_t expected_ = 0;
   bool read_waits_ = false;
   std::optional<grpc::Status> end_;
   bool writing_ = false;
   bool finished_ = false;
   uint64_t written_ = 0;
+  uint64_t written_at_look_ = 0;
+  int stuck_looks_ = 0;
 };
 
 }  // namespace varve::server

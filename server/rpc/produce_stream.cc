@@ -17,18 +17,26 @@ ProduceStream::ProduceStream(const DoorParts& parts, grpc::CallbackServerContext
     return;
   }
   session_ = std::move(*session);
-  ArmOpenTimeout();
+  ArmWatch();
   StartRead(&request_);
 }
 
-void ProduceStream::ArmOpenTimeout() {
-  open_timer_ = parts_.timers.RunAt(
-      parts_.clock.Now() + kOpenTimeout, [&timers = parts_.timers, weak = std::weak_ptr(self_)] {
-        auto self = weak.lock();
-        if (!self || (*self)->opened_.load()) return;
-        (*self)->outgoing_.Abort(ToGrpcStatus(
-            MakeError(Reason::INVALID_REQUEST, "the stream opened no topic within 30 s")));
-      });
+void ProduceStream::ArmWatch() {
+  parts_.timers.RunAt(parts_.clock.Now() + kWatchInterval, [weak = std::weak_ptr(self_)] {
+    if (auto self = weak.lock()) (*self)->Watch();
+  });
+}
+
+// On the timers' executor. Every acknowledgement that waits for its reader holds memory.
+void ProduceStream::Watch() {
+  if (!opened_.load())
+    return outgoing_.Abort(
+        ToGrpcStatus(MakeError(Reason::INVALID_REQUEST, "the stream opened no topic within 30 s")));
+  if (outgoing_.Stuck())
+    return outgoing_.Abort(ToGrpcStatus(
+        MakeError(Reason::OUTCOME_UNKNOWN, "an acknowledgement was not read for ",
+                  2 * kWatchInterval / kSecond, " s: batches without one may be in the log")));
+  ArmWatch();
 }
 
 void ProduceStream::OnReadDone(bool ok) {
@@ -45,6 +53,7 @@ void ProduceStream::Handle() {
       const auto acks = FromProto(open.acks());
       opened_.store(true);
       under_way_.fetch_add(1);
+      outgoing_.Expect();
       if (!acks.ok()) return OnOpened(open.handle(), acks.status());
       return session_->Open(open.handle(), open.topic(), *acks,
                             {open.required_features().begin(), open.required_features().end()});
@@ -54,6 +63,7 @@ void ProduceStream::Handle() {
       FrameBuffer frame(batch.batch().size());
       std::memcpy(frame.payload(), batch.batch().data(), batch.batch().size());
       under_way_.fetch_add(1);
+      outgoing_.Expect();
       return session_->Append(batch.request_id(), batch.handle(), PartitionId(batch.partition()),
                               std::move(frame));
     }
@@ -74,8 +84,7 @@ void ProduceStream::OnCancel() {
 void ProduceStream::OnDone() {
   parts_.streams.Erase(this);
   if (session_) session_->Close();
-  parts_.timers.Cancel(open_timer_);
-  // The timer's task may be running: it is the last one that may touch this object.
+  // On the timers' executor, where the watch runs: nothing else touches this object any more.
   parts_.timers.Post([this] { delete this; });
 }
 
@@ -90,7 +99,7 @@ void ProduceStream::OnOpened(uint32_t handle, absl::StatusOr<Opened> opened) {
   } else {
     EncodeStatus(opened.status(), out->mutable_error());
   }
-  outgoing_.Send(std::move(reply));
+  outgoing_.Answer(std::move(reply));
   Release();
 }
 
@@ -106,7 +115,7 @@ void ProduceStream::OnAck(uint64_t request_id, const ProduceResult& result) {
   } else {
     EncodeStatus(result.status, out->mutable_error());
   }
-  outgoing_.Send(std::move(reply));
+  outgoing_.Answer(std::move(reply));
   Release();
 }
 

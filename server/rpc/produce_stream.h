@@ -11,8 +11,8 @@
 namespace varve::server {
 
 // Reads on gRPC's threads, answers from the partitions' shards. Deletes itself when the call is
-// done. The call ends when the client has half-closed and every batch is answered, or on Move after
-// the same.
+// done. The call ends when the client has half-closed and every batch is answered (on Move after
+// the same), when it opens nothing in time, or when it leaves a message unread for a minute.
 class ProduceStream final : public grpc::ServerBidiReactor<varve::v1::ProduceStreamRequest,
                                                            varve::v1::ProduceStreamReply>,
                             public ProduceEvents,
@@ -20,8 +20,8 @@ class ProduceStream final : public grpc::ServerBidiReactor<varve::v1::ProduceStr
  public:
   ProduceStream(const DoorParts& parts, grpc::CallbackServerContext* call);
 
-  // A stream that opens no topic within this time is ended.
-  static constexpr Nanos kOpenTimeout = 30 * kSecond;
+  // How often it is looked whether the stream has opened a topic and is being read.
+  static constexpr Nanos kWatchInterval = 30 * kSecond;
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override {
@@ -38,7 +38,8 @@ class ProduceStream final : public grpc::ServerBidiReactor<varve::v1::ProduceStr
 
  private:
   void Handle();
-  void ArmOpenTimeout();
+  void ArmWatch();
+  void Watch();
   // One of: the client's half, or a batch or topic under way. The call ends when none is left.
   void Release();
 
@@ -48,8 +49,7 @@ class ProduceStream final : public grpc::ServerBidiReactor<varve::v1::ProduceStr
   Outgoing<ProduceStream, varve::v1::ProduceStreamReply> outgoing_;
   std::atomic<uint64_t> under_way_{1};
   std::atomic<bool> opened_{false};
-  std::shared_ptr<ProduceStream*> self_;  // for the timer
-  TimerId open_timer_;
+  std::shared_ptr<ProduceStream*> self_;  // for the watch
 };
 
 }  // namespace varve::server

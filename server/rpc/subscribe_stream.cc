@@ -128,14 +128,10 @@ void SubscribeStream::Watch() {
   if (!opened_.load())
     return outgoing_.Abort(
         ToGrpcStatus(MakeError(Reason::INVALID_REQUEST, "the stream was not opened within 30 s")));
-  const auto [written, writing] = outgoing_.Progress();
-  const bool stuck = writing && written == written_before_;
-  if (stuck && stuck_before_)
+  if (outgoing_.Stuck())
     return outgoing_.Abort(
         ToGrpcStatus(MakeError(Reason::CONSUMER_TOO_SLOW, "a message was not read for ",
                                2 * kWatchInterval / kSecond, " s")));
-  written_before_ = written;
-  stuck_before_ = stuck;
   ArmWatch();
 }
 

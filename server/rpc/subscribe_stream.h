@@ -59,9 +59,6 @@ class SubscribeStream final
   int64_t granted_bytes_ = 0;    // by the client, and not yet passed on to the session
   int64_t passed_on_bytes_ = 0;  // to the session, less what it has used
   std::atomic<bool> opened_{false};
-  // Of the watch, on the timers' executor only.
-  uint64_t written_before_ = 0;
-  bool stuck_before_ = false;
   std::shared_ptr<SubscribeStream*> self_;
 };
 

@@ -23,6 +23,16 @@ std::optional<std::string_view> View(const std::optional<std::string>& s) {
   return std::string_view(*s);
 }
 
+// What a record takes in plain form: also one of no bytes takes room in memory and on the wire.
+size_t PlainBytes(const RecordView& record) {
+  constexpr size_t kOverhead = 32;
+  size_t bytes =
+      kOverhead + (record.key ? record.key->size() : 0) + (record.value ? record.value->size() : 0);
+  for (const RecordHeaderView& header : record.headers)
+    bytes += kOverhead + header.key.size() + (header.value ? header.value->size() : 0);
+  return bytes;
+}
+
 PlainRecord ToPlain(const RecordView& record) {
   PlainRecord out;
   out.offset = record.offset;
@@ -84,8 +94,7 @@ absl::StatusOr<std::vector<PlainRecord>> DecodePlainRecords(const std::vector<En
     while (const RecordView* record = reader.Next()) {
       if (record->offset < from) continue;
       // At least one record, else at most the bytes asked for: the answer is a message of its own.
-      const size_t size =
-          (record->key ? record->key->size() : 0) + (record->value ? record->value->size() : 0);
+      const size_t size = PlainBytes(*record);
       if (!out.empty() && bytes + size > max_bytes) return out;
       bytes += size;
       out.push_back(ToPlain(*record));

@@ -1,8 +1,9 @@
 // LocalService::Fetch: read each partition; when there is too little, wait for more, then read once
 // more.
 #include <algorithm>
-#include <atomic>
+#include <mutex>
 #include <utility>
+#include <vector>
 
 #include "common/error.h"
 #include "common/limits.h"
@@ -16,7 +17,8 @@ constexpr uint32_t kDefaultFetchBytes = 1 * limits::kMiB;
 // An answer leaves this long before the caller's deadline, so that it still arrives.
 constexpr Nanos kAnswerMargin = 50 * kMillisecond;
 
-// One fetch under way. All fields but those guarded are constant after Begin.
+// One fetch under way. A round reads one partition after another, so that what it holds in memory
+// stays within the limit and nothing but the waiting needs a lock.
 class FetchCall : public std::enable_shared_from_this<FetchCall> {
  public:
   FetchCall(const LocalServiceParts& parts, FetchRequest request,
@@ -30,75 +32,91 @@ class FetchCall : public std::enable_shared_from_this<FetchCall> {
     give_up_ =
         std::min(parts_.clock.Now() + static_cast<Nanos>(request_.max_wait_ms) * kMillisecond,
                  deadline - kAnswerMargin);
-    Round();
+    home().Post([self = shared_from_this()] { self->Round(); });
+    // A caller that goes away, or a deadline, leaves no waiter and no timer behind.
+    pending_->WhenAnswered([weak = weak_from_this()] {
+      if (auto self = weak.lock()) self->EndWait(/*for_good=*/true);
+    });
   }
 
  private:
+  struct Waiter {
+    GroupId group;
+    Partition::WaiterId id;
+  };
+
+  Executor& home() { return parts_.host.ShardOf(kMetadataGroup); }
+
   // Reads every partition once; a fetch has at most two rounds.
   void Round() {
-    {
-      std::lock_guard lock(mutex_);
-      results_.assign(request_.partitions.size(), {});
-      left_ = request_.partitions.size();
-      bytes_ = 0;
-    }
-    // The whole limit may be needed by the first partition that has data; the next ones share what
-    // is left.
-    for (size_t i = 0; i < request_.partitions.size(); ++i) ReadOne(i);
+    auto permit = parts_.gate.Reserve(request_.max_bytes);
+    if (!permit.ok()) return pending_->Answer(permit.status());
+    memory_ = std::move(*permit);
+    results_.clear();
+    bytes_ = 0;
+    full_ = false;
+    ReadNext();
   }
 
-  void ReadOne(size_t i) {
-    const FetchPartition& asked = request_.partitions[i];
-    const TopicRef topic = parts_.catalogue.Find(asked.topic);
-    absl::Status status;
-    if (!topic)
-      status = MakeError(Reason::UNKNOWN_TOPIC, "topic \"", asked.topic, "\" does not exist");
-    else if (asked.partition.value() >= topic->partitions.size())
-      status = MakeError(Reason::UNKNOWN_PARTITION, "topic \"", asked.topic, "\" has ",
-                         topic->partitions.size(), " partitions, not ", asked.partition);
-    if (!status.ok()) {
-      return parts_.host.ShardOf(kMetadataGroup).Post([self = shared_from_this(), i, status] {
-        self->Set(i, status);
-      });
+  // On any shard; what fails at once takes no turn of a shard.
+  void ReadNext() {
+    while (results_.size() < request_.partitions.size()) {
+      if (pending_->answered()) return;
+      const FetchPartition& asked = request_.partitions[results_.size()];
+      const TopicRef topic = parts_.catalogue.Find(asked.topic);
+      if (topic && asked.partition.value() < topic->partitions.size())
+        return ReadOne(topic->partitions[asked.partition.value()].group, asked);
+      Take(topic ? MakeError(Reason::UNKNOWN_PARTITION, "topic \"", asked.topic, "\" has ",
+                             topic->partitions.size(), " partitions, not ", asked.partition)
+                 : MakeError(Reason::UNKNOWN_TOPIC, "topic \"", asked.topic, "\" does not exist"));
     }
-    const size_t share = request_.max_bytes / request_.partitions.size();
-    const size_t limit = asked.max_bytes == 0
-                             ? std::max<size_t>(share, 1)
-                             : std::min<size_t>(asked.max_bytes, request_.max_bytes);
-    parts_.host.With(topic->partitions[asked.partition.value()].group,
-                     [self = shared_from_this(), i, limit](Partition* partition) {
-                       if (partition == nullptr)
-                         return self->Set(i, self->parts_.host.WhyMissing());
-                       partition->Read(self->request_.partitions[i].offset, limit,
-                                       [self, i](absl::StatusOr<ReadOutcome> outcome) {
-                                         self->Set(i, std::move(outcome));
-                                       });
+    EndRound();
+  }
+
+  void ReadOne(GroupId group, const FetchPartition& asked) {
+    const size_t share = std::max<size_t>(request_.max_bytes / request_.partitions.size(), 1);
+    const size_t wanted = asked.max_bytes == 0 ? share : asked.max_bytes;
+    const size_t limit = full_ ? 0 : std::min(wanted, request_.max_bytes - bytes_);
+    parts_.host.With(group,
+                     [self = shared_from_this(), limit, from = asked.offset](Partition* partition) {
+                       const auto take = [self](absl::StatusOr<ReadOutcome> outcome) {
+                         self->Take(std::move(outcome));
+                         self->ReadNext();
+                       };
+                       if (partition == nullptr) return take(self->parts_.host.WhyMissing());
+                       if (limit > 0) return partition->Read(from, limit, take);
+                       take(ReadOutcome{{}, from, partition->bounds(), partition->leader_epoch()});
                      });
   }
 
-  void Set(size_t i, absl::StatusOr<ReadOutcome> outcome) {
-    FetchResult result;
-    result.topic = request_.partitions[i].topic;
-    result.partition = request_.partitions[i].partition;
-    result.next_offset = request_.partitions[i].offset;
-    size_t bytes = 0;
-    if (outcome.ok()) {
-      for (const Entry& entry : outcome->entries) bytes += entry.header.payload_bytes;
-      result.next_offset = outcome->next_offset;
-      result.bounds = outcome->bounds;
-      result.leader_epoch = outcome->leader_epoch;
-      result.entries = std::move(outcome->entries);
-    } else {
+  // The result of the next partition. Only the first batch of all may exceed the limit.
+  void Take(absl::StatusOr<ReadOutcome> outcome) {
+    const FetchPartition& asked = request_.partitions[results_.size()];
+    FetchResult& result = results_.emplace_back();
+    result.topic = asked.topic;
+    result.partition = asked.partition;
+    result.next_offset = asked.offset;
+    if (!outcome.ok()) {
+      failed_ = true;
       result.status = outcome.status();
+      return;
     }
-    std::unique_lock lock(mutex_);
-    failed_ = failed_ || !result.status.ok();
-    results_[i] = std::move(result);
-    bytes_ += bytes;
-    if (--left_ > 0) return;
-    const bool enough = failed_ || bytes_ >= request_.min_bytes || waited_ ||
+    result.bounds = outcome->bounds;
+    result.leader_epoch = outcome->leader_epoch;
+    for (Entry& entry : outcome->entries) {
+      const size_t bytes = entry.header.payload_bytes;
+      full_ = full_ || (bytes_ > 0 && bytes_ + bytes > request_.max_bytes);
+      if (full_) break;
+      bytes_ += bytes;
+      result.next_offset = entry.header.next_offset();
+      result.entries.push_back(std::move(entry));
+    }
+    full_ = full_ || bytes_ >= request_.max_bytes;
+  }
+
+  void EndRound() {
+    const bool enough = failed_ || bytes_ >= request_.min_bytes || full_ || waited_ ||
                         request_.max_wait_ms == 0 || parts_.clock.Now() >= give_up_;
-    lock.unlock();
     if (enough) return Finish();
     Wait();
   }
@@ -106,37 +124,55 @@ class FetchCall : public std::enable_shared_from_this<FetchCall> {
   // One waiter per partition and a timer; the first of them starts the second round.
   void Wait() {
     waited_ = true;
-    // A wake may begin the second round while this loop still runs: take what it needs first.
+    memory_ = MemoryPermit();
     struct Place {
       GroupId group;
       Offset beyond;
     };
+    // A wake may begin the second round while this still runs: take what it needs first.
     std::vector<Place> places;
-    for (size_t i = 0; i < request_.partitions.size(); ++i) {
-      const TopicRef topic = parts_.catalogue.Find(request_.partitions[i].topic);
-      const uint32_t number = request_.partitions[i].partition.value();
-      if (topic && number < topic->partitions.size())
-        places.push_back({topic->partitions[number].group, results_[i].next_offset});
+    for (const FetchResult& result : results_)
+      if (const TopicRef topic = parts_.catalogue.Find(result.topic);
+          topic && result.partition.value() < topic->partitions.size())
+        places.push_back({topic->partitions[result.partition.value()].group, result.next_offset});
+    {
+      std::lock_guard lock(mutex_);
+      if (over_) return;
+      waiting_ = true;
+      timer_ = home().RunAt(give_up_, [self = shared_from_this()] { self->Wake(); });
     }
-    auto woken = std::make_shared<std::atomic<bool>>(false);
-    const auto wake = [self = shared_from_this(), woken] {
-      if (!woken->exchange(true)) self->Round();
-    };
-    parts_.host.ShardOf(kMetadataGroup).RunAt(give_up_, wake);
-    for (const Place& place : places) {
-      parts_.host.With(place.group, [self = shared_from_this(), wake, place](Partition* partition) {
-        if (partition == nullptr) return wake();
-        self->KeepWaiter(partition, place.beyond, wake);
+    for (const Place& place : places)
+      parts_.host.With(place.group, [self = shared_from_this(), place](Partition* partition) {
+        if (partition == nullptr) return self->Wake();
+        std::lock_guard lock(self->mutex_);
+        if (!self->waiting_) return;
+        self->waiters_.push_back(
+            {place.group, partition->AwaitAbove(place.beyond, [self] { self->Wake(); })});
       });
-    }
   }
 
-  // On the partition's shard. A waiter that outlives the fetch is cancelled by its timer.
-  void KeepWaiter(Partition* partition, Offset beyond, absl::AnyInvocable<void()> wake) {
-    const auto waiter = partition->AwaitAbove(beyond, std::move(wake));
-    partition->shard().RunAt(give_up_, [&host = parts_.host, group = partition->group(), waiter] {
-      if (Partition* p = host.Find(group)) p->CancelWait(waiter);
-    });
+  void Wake() {
+    if (EndWait(/*for_good=*/false)) Round();
+  }
+
+  // True for the one who ended it. Takes back the timer and the waiters: a fetch that was woken
+  // must not stay in memory for the rest of its time.
+  bool EndWait(bool for_good) {
+    std::vector<Waiter> waiters;
+    TimerId timer;
+    {
+      std::lock_guard lock(mutex_);
+      over_ = over_ || for_good;
+      if (!std::exchange(waiting_, false)) return false;
+      waiters = std::exchange(waiters_, {});
+      timer = timer_;
+    }
+    home().Cancel(timer);
+    for (const Waiter& waiter : waiters)
+      parts_.host.With(waiter.group, [id = waiter.id](Partition* partition) {
+        if (partition != nullptr) partition->CancelWait(id);
+      });
+    return true;
   }
 
   void Finish() {
@@ -175,12 +211,18 @@ class FetchCall : public std::enable_shared_from_this<FetchCall> {
   FetchRequest request_;
   const std::shared_ptr<PendingReply<FetchReply>> pending_;
   MonoTime give_up_;
-  std::mutex mutex_;  // guards results_, left_, bytes_, failed_ while a round is under way
+  // Of the round under way: each step of it is posted by the one before.
+  MemoryPermit memory_;
   std::vector<FetchResult> results_;
-  size_t left_ = 0;
   size_t bytes_ = 0;
+  bool full_ = false;
   bool failed_ = false;
-  bool waited_ = false;  // between rounds nothing else runs
+  bool waited_ = false;
+  std::mutex mutex_;  // guards what follows
+  bool waiting_ = false;
+  bool over_ = false;  // answered: there is nothing to wait for
+  TimerId timer_;
+  std::vector<Waiter> waiters_;
 };
 
 }  // namespace

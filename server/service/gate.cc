@@ -74,10 +74,14 @@ absl::StatusOr<MemoryPermit> Gate::Admit(const RequestContext& context, Rpc rpc,
     return MakeError(Reason::UNAUTHENTICATED, "the request names no principal");
   if (clock_.Now() >= context.deadline)
     return MakeError(Reason::DEADLINE_EXCEEDED, "the deadline had passed when the request arrived");
+  return Reserve(bytes);
+}
+
+absl::StatusOr<MemoryPermit> Gate::Reserve(size_t bytes) {
   const size_t before = used_->fetch_add(bytes, std::memory_order_relaxed);
   MemoryPermit permit(used_, bytes);
   // A request larger than what is left waits for nobody: the client retries after a pause.
-  if (before + bytes > memory_bytes_)
+  if (before > memory_bytes_ || bytes > memory_bytes_ - before)
     return MakeError(Reason::OVERLOADED, "requests hold ", before, " bytes, and ", bytes,
                      " more would exceed ", memory_bytes_);
   return permit;

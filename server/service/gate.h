@@ -71,6 +71,10 @@ class Gate {
   // request's bytes.
   absl::StatusOr<MemoryPermit> Admit(const RequestContext& context, Rpc rpc, size_t bytes);
 
+  // Memory for what a request that was admitted needs later on: what it reads, or the batches of a
+  // stream. OVERLOADED as above.
+  absl::StatusOr<MemoryPermit> Reserve(size_t bytes);
+
   void Open();
   void Close();
   [[nodiscard]] size_t memory_used() const { return used_->load(std::memory_order_relaxed); }

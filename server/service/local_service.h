@@ -74,6 +74,7 @@ class LocalService final : public BrokerService {
       return nullptr;
     }
     pending->ArmDeadline(home, context.deadline);
+    pending->WatchCaller(home, *context.cancellation);
     return pending;
   }
   // Bounds and leaders of a topic's partitions, gathered from their shards; `done` on some shard.

@@ -17,9 +17,12 @@ size_t BytesOf(const ProduceRequest& request) {
       bytes += batch->payload_bytes();
       continue;
     }
-    for (const PlainRecord& record : std::get<std::vector<PlainRecord>>(item.data))
+    for (const PlainRecord& record : std::get<std::vector<PlainRecord>>(item.data)) {
       bytes += sizeof record + (record.key ? record.key->size() : 0) +
                (record.value ? record.value->size() : 0);
+      for (const auto& [key, value] : record.headers)
+        bytes += sizeof record.headers.front() + key.size() + (value ? value->size() : 0);
+    }
   }
   return bytes;
 }
@@ -101,6 +104,8 @@ void LocalService::Produce(RequestContext context, ProduceRequest request,
   const MonoTime began = parts_.clock.Now();
   const uint64_t sticky = static_cast<uint64_t>(began.value()) / kMillisecond;
   for (size_t i = 0; i < request.items.size(); ++i) {
+    // Decompressing takes time: nobody waits for it after the deadline, or when the caller is gone.
+    if (gathering->pending->answered()) return;
     auto item = Prepare(*topic, std::move(request.items[i]), parts_.clock.Wall(), sticky);
     if (!item.ok()) {
       parts_.metrics.batches_refused.Add(1);

@@ -18,6 +18,7 @@ void LocalProduceSession::Close() {
   if (std::exchange(closed_, true)) return;
   std::lock_guard lock(shared_->mutex);
   shared_->events = nullptr;
+  shared_->permit = MemoryPermit();
   parts_.metrics.produce_sessions.fetch_sub(1, std::memory_order_relaxed);
 }
 
@@ -27,7 +28,7 @@ LocalProduceSession::Slot LocalProduceSession::Shared::Take(uint64_t request_id,
   *overdrawn = credit.bytes <= 0 || credit.records <= 0;
   credit.bytes -= static_cast<int64_t>(bytes);
   credit.records -= 1;
-  auto slot = std::make_shared<Waiting>(Waiting{request_id, lane, bytes, std::nullopt});
+  auto slot = std::make_shared<Waiting>(Waiting{request_id, lane, bytes, std::nullopt, {}});
   lanes[lane].push_back(slot);
   return slot;
 }
@@ -36,6 +37,7 @@ LocalProduceSession::Slot LocalProduceSession::Shared::Take(uint64_t request_id,
 void LocalProduceSession::Shared::Ack(const Slot& slot, ProduceResult result) {
   std::lock_guard lock(mutex);
   slot->result = std::move(result);
+  slot->memory = MemoryPermit();
   const auto lane = lanes.find(slot->lane);
   auto& queue = lane->second;
   SessionCredit back;
@@ -93,6 +95,9 @@ void LocalProduceSession::Append(uint64_t request_id, uint32_t handle, Partition
   if (partition.value() >= topic.partitions.size())
     return Refuse(slot, MakeError(Reason::UNKNOWN_PARTITION, "topic \"", topic.name, "\" has ",
                                   topic.partitions.size(), " partitions, not ", partition));
+  auto memory = parts_.gate.Reserve(slot->bytes);
+  if (!memory.ok()) return Refuse(slot, memory.status());
+  slot->memory = std::move(*memory);
   const auto summary = CheckBatch(topic, batch.payload_view(), parts_.clock.Wall());
   if (!summary.ok()) {
     parts_.metrics.batches_refused.Add(1);

@@ -29,7 +29,8 @@ class LocalProduceSession final : public ProduceSession {
               FrameBuffer batch) override;
   void Close() override;
 
-  // What a session may have under way; also its memory permit.
+  // What a session may have under way. All sessions together stay within the gate's memory: each
+  // batch holds a permit until it is decided.
   static constexpr SessionCredit kInitialCredit{8 << 20, 4096};
   static constexpr size_t kMaxOpenTopics = 1000;
 
@@ -45,6 +46,7 @@ class LocalProduceSession final : public ProduceSession {
     Lane lane;
     size_t bytes;
     std::optional<ProduceResult> result;  // guarded by Shared::mutex
+    MemoryPermit memory;                  // until decided
   };
   using Slot = std::shared_ptr<Waiting>;
   // Outlives the session while batches are under way; speaks to the door only until Close.

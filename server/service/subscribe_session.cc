@@ -32,17 +32,22 @@ class LocalSubscribeSession::Shared : public std::enable_shared_from_this<Shared
     TopicRef topic;
     std::shared_ptr<TopicMetrics> cells;
     uint64_t generation = 0;
+    uint64_t use = 0;
     Phase phase = Phase::kResolving;
     Offset next_offset;
     LogBounds bounds;
   };
-  struct Ticket {  // names one use of a handle; stale after a seek or removal
+  // Names one use of a handle: stale after a seek or removal, also when the client gives the number
+  // to another partition, whose generations begin anew.
+  struct Ticket {
     uint32_t id;
     uint64_t generation;
+    uint64_t use;
   };
 
   Executor& home() { return parts_.host.ShardOf(kMetadataGroup); }
-  Handle* Find(Ticket ticket);  // null when stale or closed; mutex_ held
+  Handle* Find(Ticket ticket);    // null when stale or closed; mutex_ held
+  void PushReady(Ticket ticket);  // mutex_ held
   void Resolve(Ticket ticket, GroupId group, Position position);
   void OnResolved(Ticket ticket, absl::StatusOr<ResolvedOffset> found, LogBounds bounds);
   void End(Ticket ticket, absl::Status why);
@@ -60,7 +65,8 @@ class LocalSubscribeSession::Shared : public std::enable_shared_from_this<Shared
   SubscribeEvents* events_;
   SessionCredit credit_;
   std::map<uint32_t, Handle> handles_;
-  std::deque<Ticket> ready_;
+  uint64_t last_use_ = 0;
+  std::deque<Ticket> ready_;  // stale ones among them
   bool reading_ = false;
   TimerId progress_timer_;
 };
@@ -68,7 +74,15 @@ class LocalSubscribeSession::Shared : public std::enable_shared_from_this<Shared
 LocalSubscribeSession::Shared::Handle* LocalSubscribeSession::Shared::Find(Ticket ticket) {
   if (events_ == nullptr) return nullptr;
   const auto at = handles_.find(ticket.id);
-  return at == handles_.end() || at->second.generation != ticket.generation ? nullptr : &at->second;
+  return at == handles_.end() || at->second.use != ticket.use ? nullptr : &at->second;
+}
+
+// Each use has at most one ticket here. A client that seeks without ever reading makes them stale:
+// they go before they are many.
+void LocalSubscribeSession::Shared::PushReady(Ticket ticket) {
+  if (ready_.size() > 2 * handles_.size() + 64)
+    std::erase_if(ready_, [&](const Ticket& t) { return Find(t) == nullptr; });
+  ready_.push_back(ticket);
 }
 
 // --- From the door
@@ -89,8 +103,8 @@ void LocalSubscribeSession::Shared::AddCredit(SessionCredit more) {
 
 void LocalSubscribeSession::Shared::Add(SubscribePartition partition) {
   const TopicRef topic = parts_.catalogue.Find(partition.topic);
-  const Ticket ticket{partition.handle, 0};
   std::unique_lock lock(mutex_);
+  const Ticket ticket{partition.handle, 0, ++last_use_};
   absl::Status status;
   if (handles_.contains(partition.handle))
     status = MakeError(Reason::INVALID_REQUEST, "handle ", partition.handle, " is in use");
@@ -111,6 +125,7 @@ void LocalSubscribeSession::Shared::Add(SubscribePartition partition) {
     });
   }
   Handle handle;
+  handle.use = ticket.use;
   handle.group = topic->partitions[partition.partition.value()].group;
   handle.topic = topic;
   handle.cells = parts_.metrics.Topic(topic->name);
@@ -137,17 +152,19 @@ void LocalSubscribeSession::Shared::Seek(uint32_t id, uint64_t generation, Posit
     });
   }
   at->second.generation = generation;
+  at->second.use = ++last_use_;
   at->second.phase = Phase::kResolving;
   const GroupId group = at->second.group;
+  const Ticket ticket{id, generation, at->second.use};
   lock.unlock();
-  Resolve({id, generation}, group, std::move(to));
+  Resolve(ticket, group, std::move(to));
 }
 
 void LocalSubscribeSession::Shared::Remove(uint32_t id) {
   std::unique_lock lock(mutex_);
   const auto at = handles_.find(id);
   if (at == handles_.end()) return;
-  const Ticket ticket{id, at->second.generation};
+  const Ticket ticket{id, at->second.generation, at->second.use};
   lock.unlock();
   home().Post([self = shared_from_this(), ticket] { self->EndPosted(ticket, absl::OkStatus()); });
 }
@@ -187,7 +204,7 @@ void LocalSubscribeSession::Shared::OnResolved(Ticket ticket, absl::StatusOr<Res
     handle->next_offset = found->offset;
     handle->bounds = bounds;
     handle->phase = Phase::kReady;
-    ready_.push_back(ticket);
+    PushReady(ticket);
     events_->OnOpened(ticket.id, ticket.generation, {handle->topic->id, found->offset, bounds});
   }
   Pump();
@@ -258,7 +275,7 @@ void LocalSubscribeSession::Shared::Deliver(Ticket ticket, Handle& handle, ReadO
   handle.cells->records_out.Add(data.records);
   handle.next_offset = outcome.next_offset;
   handle.phase = Phase::kReady;
-  ready_.push_back(ticket);
+  PushReady(ticket);
   data.entries = std::move(outcome.entries);
   data.next_offset = outcome.next_offset;
   data.high_watermark = outcome.bounds.high_watermark;
@@ -278,7 +295,7 @@ void LocalSubscribeSession::Shared::AwaitMore(Ticket ticket, const Handle& handl
         Handle* waiting = self->Find(ticket);
         if (waiting == nullptr || waiting->phase != Phase::kWaiting) return;
         waiting->phase = Phase::kReady;
-        self->ready_.push_back(ticket);
+        self->PushReady(ticket);
       }
       self->Pump();
     };
