@@ -19,7 +19,9 @@ TEST(TopicRaceTest, OfTwoCollidingNamesCreatedAtOnceOnlyOneIsThere) {
       broker.service().CreateTopic(broker.Context(), request, [&](absl::StatusOr<TopicInfo> got) {
         ++answers;
         created += got.ok() ? 1 : 0;
-        if (!got.ok()) EXPECT_EQ(ReasonOf(got.status()), Reason::INVALID_TOPIC_NAME);
+        if (!got.ok()) {
+          EXPECT_EQ(ReasonOf(got.status()), Reason::INVALID_TOPIC_NAME);
+        }
       });
     }
     ASSERT_TRUE(broker.scheduler.RunUntil([&] { return answers == 2; }, 60 * kSecond));
@@ -63,7 +65,9 @@ TEST(ProduceSessionTest, AllStreamsTogetherStayWithinTheMemoryForRequests) {
     void OnOpened(uint32_t, absl::StatusOr<Opened> opened) override { open += opened.ok(); }
     void OnAck(uint64_t, const ProduceResult& result) override {
       ++(result.status.ok() ? accepted : refused);
-      if (!result.status.ok()) EXPECT_EQ(ReasonOf(result.status), Reason::OVERLOADED);
+      if (!result.status.ok()) {
+        EXPECT_EQ(ReasonOf(result.status), Reason::OVERLOADED);
+      }
     }
     void OnCredit(SessionCredit) override {}
     void OnMoved(const std::string&) override {}
