@@ -176,6 +176,7 @@ TEST_F(RpcStreamsTest, AfterHalfCloseEveryBatchIsAnsweredAndTheCallEnds) {
 TEST_F(RpcStreamsTest, ClientsThatLeaveAtAnyMomentLeaveNothingBehind) {
   const std::string batch = Batch(std::string(5000, 'x'));
   std::vector<std::thread> clients;
+  clients.reserve(4);
   for (int worker = 0; worker < 4; ++worker)
     clients.emplace_back([&, worker] {
       for (int i = 0; i < 60; ++i) {
