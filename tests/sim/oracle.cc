@@ -39,6 +39,7 @@ void Oracle::Answered(BatchNumber number, const server::ProduceResult& result) {
     const ErrorInfo& info = InfoOf(ReasonOf(result.status));
     batch.outcome =
         info.outcome == varve::Outcome::NOT_APPLIED ? Outcome::kRefused : Outcome::kUnknown;
+    refused_ += batch.outcome == Outcome::kRefused;
     if (batch.outcome == Outcome::kRefused && batch.place)
       Violate("batch ", number, " was refused (", info.name, ") but had been read at ",
               batch.base_offset);
@@ -186,6 +187,7 @@ void Oracle::Read(const Observation& seen, const std::vector<Entry>& entries) {
 }
 
 void Oracle::Found(const Place& place, const Entry& entry) {
+  ++read_;
   const auto torn = [&](std::string_view why) {
     Violate("entry at offset ", entry.header.base_offset, " of ", place.first, "/", place.second,
             ": ", why);
@@ -245,6 +247,7 @@ void Oracle::ReadPlain(const Observation& seen, const std::vector<server::PlainR
 
 void Oracle::CheckRecord(const Place& place, Offset offset,
                          const std::optional<std::string_view>& value) {
+  ++read_;
   const auto wrong = [&](std::string_view why) {
     Violate("record at offset ", offset, " of ", place.first, "/", place.second, ": ", why);
   };

@@ -111,6 +111,9 @@ class Oracle {
 
   [[nodiscard]] uint64_t sent() const { return batches_.size(); }
   [[nodiscard]] uint64_t acknowledged() const { return acknowledged_; }
+  [[nodiscard]] uint64_t refused() const { return refused_; }
+  // Batches, and records in plain form, that a reader was given and that were judged.
+  [[nodiscard]] uint64_t read() const { return read_; }
   [[nodiscard]] uint64_t recovered_unknown() const { return recovered_unknown_; }
   [[nodiscard]] uint64_t lost_unknown() const { return lost_unknown_; }
 
@@ -147,7 +150,8 @@ class Oracle {
   std::vector<Batch> batches_;
   std::map<Place, Log> logs_;
   std::map<std::string, KnownTopic> topics_;
-  uint64_t acknowledged_ = 0, recovered_unknown_ = 0, lost_unknown_ = 0;
+  uint64_t acknowledged_ = 0, refused_ = 0, read_ = 0;
+  uint64_t recovered_unknown_ = 0, lost_unknown_ = 0;
   uint64_t read_back_ = 0;  // number of the last one
   bool reading_back_ = false;
   uint64_t violation_count_ = 0;

@@ -10,7 +10,6 @@ namespace varve::sim {
 namespace {
 
 constexpr Nanos kPatience = 600 * kSecond;
-constexpr int kShards = 2;
 
 }  // namespace
 
@@ -30,7 +29,7 @@ absl::Status SimBroker::Start() {
     return executors_.emplace_back(scheduler_.NewExecutor(name)).get();
   };
   server::BrokerExecutors executors;
-  for (int i = 0; i < kShards; ++i) executors.shards.push_back(make("shard"));
+  for (uint32_t i = 0; i < options_.shards; ++i) executors.shards.push_back(make("shard"));
   executors.storage.journal = make("journal");
   executors.storage.segments = make("segments");
   executors.storage.sync = make("sync");

@@ -49,6 +49,8 @@ SimOptions DrawOptions(uint64_t seed, uint64_t operations, uint32_t crashes) {
   out.power_loss_percent = OneOf<uint32_t>(*random, {20, 50, 90});
   out.stop_percent = OneOf<uint32_t>(*random, {0, 10, 30});
   out.directory = DrawDirectory(*random);
+  out.lost_folds_percent = OneOf<uint32_t>(*random, {0, 20, 50});
+  out.shards = 1 + static_cast<uint32_t>(random->Below(3));
   return out;
 }
 

@@ -46,6 +46,8 @@ struct SimOptions {
   Nanos post_delay = 20 * kMicrosecond;
   uint32_t power_loss_percent = 50;  // of the crashes; the others are process crashes
   uint32_t stop_percent = 10;        // of the restarts, in addition: clean ones
+  uint32_t lost_folds_percent = 20;  // of the crashes: the folds are made from the log again
+  uint32_t shards = 2;
   storage::DataDirectoryOptions directory;
 };
 

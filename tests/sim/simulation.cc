@@ -124,6 +124,9 @@ void Simulation::Crash() {
   workload_.Leave();
   oracle_.Crashed();
   broker_.Crash(kind);
+  if (random_->Below(100) >= options_.lost_folds_percent) return;
+  ++result_.lost_folds;
+  broker_.LoseFolds();
 }
 
 void Simulation::Stop() {
@@ -228,6 +231,8 @@ SimResult Simulation::Result() {
   out.disk_operations = broker_.disk().ops();
   out.sent = oracle_.sent();
   out.acknowledged = oracle_.acknowledged();
+  out.refused = oracle_.refused();
+  out.read = oracle_.read();
   out.recovered_unknown = oracle_.recovered_unknown();
   out.lost_unknown = oracle_.lost_unknown();
   out.topics = oracle_.topics().size();
@@ -241,10 +246,10 @@ SimResult Simulation::Result() {
 std::string SimResult::Summary() const {
   return StrCat(operations, " operations, ", events, " events, ", disk_operations,
                 " disk operations, ", process_crashes, " process crashes, ", power_losses,
-                " power losses, ", clean_stops, " clean stops, ", topics, " topics, ", sent,
-                " batches (", acknowledged, " acknowledged; of the others ", recovered_unknown,
-                " recovered, ", lost_unknown, " lost), ", simulated / kMillisecond,
-                " ms simulated");
+                " power losses, ", clean_stops, " clean stops, ", lost_folds, " lost folds, ",
+                topics, " topics, ", sent, " batches (", acknowledged, " acknowledged, ", refused,
+                " refused; of the others ", recovered_unknown, " recovered, ", lost_unknown,
+                " lost; ", read, " times read), ", simulated / kMillisecond, " ms simulated");
 }
 
 SimResult RunSimulation(const SimOptions& options) { return Simulation(options).Run(); }

@@ -14,9 +14,10 @@ namespace varve::sim {
 struct SimResult {
   uint64_t hash = 0;  // of every request, answer, disk operation, timer and task
   uint64_t operations = 0, events = 0, disk_operations = 0;
-  uint32_t process_crashes = 0, power_losses = 0, clean_stops = 0;
+  uint32_t process_crashes = 0, power_losses = 0, clean_stops = 0, lost_folds = 0;
   bool first_crash_came = false;  // of first_crash_after_writes, before the run's end
-  uint64_t sent = 0, acknowledged = 0, recovered_unknown = 0, lost_unknown = 0, topics = 0;
+  uint64_t sent = 0, acknowledged = 0, refused = 0, read = 0;  // batches
+  uint64_t recovered_unknown = 0, lost_unknown = 0, topics = 0;
   Nanos simulated = 0;
   std::vector<std::string> violations;  // the first ones; empty when every promise was kept
 
