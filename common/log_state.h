@@ -27,7 +27,10 @@ struct LogEnd {
   bool operator==(const LogEnd&) const = default;
 };
 
-// Start of a log: the first entry that is kept. `previous_term` is the term of the entry before it.
+// Start of a log. `index` is the first entry that is kept, a segment start; `previous_term` the
+// term of the entry before it. `offset` is the first one that readers may ask for: trims move it,
+// and the entries follow up to a segment start, so that it may lie within the first segment.
+// Neither moves back.
 struct LogStart {
   Index index{1};
   Offset offset;

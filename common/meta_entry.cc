@@ -128,4 +128,11 @@ bool IsSegmentStart(std::string_view payload) {
          static_cast<uint8_t>(payload[0]) == kSegmentStartType;
 }
 
+std::optional<Offset> TrimOf(std::string_view payload) {
+  if (payload.empty() || static_cast<uint8_t>(payload[0]) != kTrimType) return std::nullopt;
+  const auto body = DecodeMeta(payload);
+  if (!body.ok()) return std::nullopt;
+  return std::get<Trim>(*body).log_start;
+}
+
 }  // namespace varve

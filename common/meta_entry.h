@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -55,6 +56,8 @@ std::string EncodeMeta(const MetaBody& body);
 absl::StatusOr<MetaBody> DecodeMeta(std::string_view bytes);
 // Whether a Meta payload is a segment start, without decoding the rest.
 bool IsSegmentStart(std::string_view payload);
+// Where a Meta payload asks the log to start; nullopt when it is no trim, or not a valid one.
+std::optional<Offset> TrimOf(std::string_view payload);
 
 }  // namespace varve
 

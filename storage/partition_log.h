@@ -21,10 +21,18 @@ struct ReadResult {
   std::vector<Entry> entries;  // verified; share buffers with the log's memory where possible
 };
 
+// One segment of a log as retention sees it.
+struct SegmentSpan {
+  Index first_index;
+  Offset base_offset;
+  uint64_t bytes = 0;
+  WallTime max_append_time;
+};
+
 // Where a record timestamp or append time is found.
 struct TimeLookup {
   Index index;    // entry to start from
-  Offset offset;  // its base offset
+  Offset offset;  // its base offset, or the log start where that lies within the entry
   WallTime append_time;
 };
 
@@ -64,6 +72,18 @@ class PartitionLog {
   // Appends and more; see LogWrite. A write that does not continue the log is a broken invariant.
   // Memory: the caller holds a permit of the directory's dirty budget for the entries' bytes.
   virtual void Write(LogWrite write, Done done) = 0;
+
+  // Trims. A Trim entry takes effect in the first write whose commit index covers it: the log start
+  // moves to its offset, never back and never beyond the entry's own, and whole segments leave the
+  // log in the same frame, up to a committed segment start at or below the log start. Their files
+  // go behind it; readers that have one open keep it. Whether a write with this commit index would
+  // do any of that: an idle log needs an empty one.
+  [[nodiscard]] virtual bool TrimDue(Index commit_index) const = 0;
+  // Segments go only up to a segment start at or below `floor`: that of which the derived state is
+  // durable. Without bound until the first call; not stored.
+  virtual void SetTrimFloor(Index floor) = 0;
+  // Age and place of the segments, oldest first, for the decision what to trim.
+  [[nodiscard]] virtual std::vector<SegmentSpan> Segments() const = 0;
 
   // Entries from `from` on that are in memory, at most `max_bytes` but at least one; empty when
   // `from` is not in memory. Cheap and synchronous: the path of readers that keep up.

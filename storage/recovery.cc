@@ -35,6 +35,7 @@ class Recovery {
   absl::Status Finish(Work& work);
   absl::Status LoadSegments(Work& work);
   absl::Status LoadEpochs(Work& work);
+  static absl::Status LoadPendingTrims(ReplicaFiles& files);
   absl::Status SyncReplica(Work& work);
   absl::Status TrashStrays();
   absl::Status MoveToTrash(const std::string& path, const std::string& name);
@@ -158,6 +159,8 @@ absl::Status Recovery::Finish(Work& work) {
   files.written_index = record.scalars.end.last_index;
   VARVE_RETURN_IF_ERROR(LoadSegments(work));
   VARVE_RETURN_IF_ERROR(LoadEpochs(work));
+  DropEpochsBefore(files.scalars.start.index, &files.epochs);
+  VARVE_RETURN_IF_ERROR(LoadPendingTrims(files));
   VARVE_RETURN_IF_ERROR(SyncReplica(work));
   if (!files.segments.empty())
     files.written = {record.last_frame,
@@ -226,6 +229,34 @@ absl::Status Recovery::LoadEpochs(Work& work) {
     note(header);
     return header.term < files.scalars.end.last_term;
   });
+}
+
+// Trims up to the recorded commit index are in the log start; those beyond it wait for their
+// commit.
+absl::Status Recovery::LoadPendingTrims(ReplicaFiles& files) {
+  const Index first = files.scalars.commit_index + 1;
+  std::vector<std::pair<const PlacedSegment*, Index>> metas;
+  for (size_t i = 0; i < files.segments.size(); ++i) {
+    const PlacedSegment& placed = files.segments[i];
+    if (i + 1 < files.segments.size() && files.segments[i + 1].segment->first_index() <= first)
+      continue;
+    if (files.scalars.end.last_index < first) break;
+    VARVE_RETURN_IF_ERROR(placed.segment->Walk(
+        placed.segment->Before(first), placed.end, false, [&](const EntryHeader& header, uint64_t) {
+          if (header.kind == EntryKind::kMeta && header.first_index >= first)
+            metas.emplace_back(&placed, header.first_index);
+          return true;
+        }));
+  }
+  for (const auto& [placed, index] : metas) {
+    VARVE_ASSIGN_OR_RETURN(const std::vector<Entry> found,
+                           placed->segment->Read(placed->segment->Before(index), placed->end, index,
+                                                 index, std::nullopt, 1));
+    if (found.size() != 1) continue;
+    if (const auto log_start = TrimOf(found[0].payload()))
+      files.pending_trims.push_back({index, std::min(*log_start, found[0].header.base_offset)});
+  }
+  return absl::OkStatus();
 }
 
 // All that was redone is synced before the journal that holds it may go. What was not redone was

@@ -31,6 +31,15 @@ struct WrittenMark {
   uint64_t truncations = 0;  // of the replica when that frame was made
 };
 
+// A Trim entry of the log that is not known to be committed.
+struct PendingTrim {
+  Index index;
+  Offset log_start;
+};
+
+// Forgets terms that ended before `first`.
+void DropEpochsBefore(Index first, std::vector<EpochStart>* epochs);
+
 // Fields are guarded by `mutex`, which is held for short steps in memory only. Lock order: this
 // before a Segment's own lock and before EntryCache's.
 struct ReplicaFiles {
@@ -49,6 +58,9 @@ struct ReplicaFiles {
   std::vector<EpochStart> epochs;
   std::vector<PlacedSegment> segments;  // by first index; the last is active
   Index durable_index;
+  std::deque<PendingTrim> pending_trims;  // by index
+  // Grows whenever the log start moves: what a reader looked up before may be gone.
+  uint64_t trims = 0;
   // Entries in memory: a suffix of the log, and everything that is not yet in a file.
   std::deque<Entry> cache;
 
@@ -58,6 +70,7 @@ struct ReplicaFiles {
   Index written_index;
   WrittenMark written;
   std::vector<std::shared_ptr<Segment>> unsynced;
+  std::vector<std::shared_ptr<Segment>> retired;  // left the set by a trim; their files are to go
   bool directory_changed = false;
   bool listed_dirty = false;
   bool removed = false;  // its directory lies in the trash

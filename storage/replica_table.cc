@@ -33,6 +33,7 @@ class FrameApplication {
     }
     VARVE_RETURN_IF_ERROR(CheckSegments());
     if (replaced_ && !InSet(sync_point_.file)) sync_point_ = SyncPoint{};
+    if (!replaced_ && changed_segments_) LiftSyncPoint();
     return CheckEnd();
   }
 
@@ -155,6 +156,16 @@ class FrameApplication {
   absl::Status Take(const ConfigurationsStep& step) {
     configurations_ = &step.configurations;
     return absl::OkStatus();
+  }
+
+  // A trim took the file of the sync point: what it covered is gone, and the log begins where the
+  // first segment does.
+  void LiftSyncPoint() {
+    if (sync_point_.file == FileNumber{} || InSet(sync_point_.file) || segments_->empty()) return;
+    const SegmentRef& front = segments_->front();
+    if (front.first_index > sync_point_.index) {
+      sync_point_ = {front.file, kFileHeaderBytes, front.first_index - 1, front.base_offset};
+    }
   }
 
   bool InSet(FileNumber file) const {

@@ -164,6 +164,7 @@ absl::Status Segment::Remove() {
   context_.pool->Forget(path_);
   absl::Status status = context_.files.RemoveFile(path_);
   if (!status.ok() && !absl::IsNotFound(status)) return status;
+  context_.pool->Forget(path_);  // a reader may have opened it meanwhile
   std::lock_guard lock(mutex_);
   unsynced_.reset();
   return absl::OkStatus();

@@ -93,6 +93,7 @@ void SegmentLog::Write(LogWrite write, Done done) {
       files_->configurations = *write.configurations;
       draft.frame.steps.push_back(ConfigurationsStep{*std::move(write.configurations)});
     }
+    ApplyTrims(&draft);
   }
   Submit(std::move(draft), urgent, std::move(done));
 }
@@ -150,6 +151,8 @@ void SegmentLog::Truncate(Index from, const Cut& cut, Draft* draft) {
   while (!files_->cache.empty() && files_->cache.back().header.first_index >= from)
     files_->cache.pop_back();
   while (!files_->epochs.empty() && files_->epochs.back().index >= from) files_->epochs.pop_back();
+  while (!files_->pending_trims.empty() && files_->pending_trims.back().index >= from)
+    files_->pending_trims.pop_back();
   SegmentSetStep set;
   while (files_->segments.back().segment->first_index() >= from) {
     set.removed.push_back(files_->segments.back().segment->file());
@@ -214,6 +217,11 @@ void SegmentLog::Append(std::vector<Entry> entries, Draft* draft) {
       draft->frame.steps.push_back(AppendStep{active.segment->file(), active.end, {}});
     }
     continues = true;
+    if (header.kind == EntryKind::kMeta) {
+      if (const auto log_start = TrimOf(entry.payload()))
+        files_->pending_trims.push_back(
+            {header.first_index, std::min(*log_start, header.base_offset)});
+    }
     PlacedSegment& active = files_->segments.back();
     active.segment->Note(header, MaxRecordTimestamp(header, entry.frame.view()), active.end);
     active.end += header.frame_bytes();

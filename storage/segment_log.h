@@ -2,6 +2,7 @@
 #ifndef VARVE_STORAGE_SEGMENT_LOG_H_
 #define VARVE_STORAGE_SEGMENT_LOG_H_
 
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -48,6 +49,10 @@ class SegmentLog final : public PartitionLog {
   // The frame that creates the replica; with a bootstrap entry, or empty.
   void WriteCreation(std::optional<Entry> bootstrap, Configurations configurations, Done done);
 
+  [[nodiscard]] bool TrimDue(Index commit_index) const override;
+  void SetTrimFloor(Index floor) override { trim_floor_ = floor; }
+  [[nodiscard]] std::vector<SegmentSpan> Segments() const override;
+
   [[nodiscard]] std::vector<Entry> ReadCached(Index from, size_t max_bytes) const override;
   void Read(Index from, Index through, size_t max_bytes, ReadDone done) override;
   void ReadOffset(Offset offset, Index through, size_t max_bytes, ReadDone done) override;
@@ -69,12 +74,16 @@ class SegmentLog final : public PartitionLog {
   void Truncate(Index from, const Cut& cut, Draft* draft);
   void Append(std::vector<Entry> entries, Draft* draft);
   void BeginSegment(const Entry& start, Draft* draft);
+  // segment_log_trim.cc
+  [[nodiscard]] size_t ReleasableSegments(Index commit_index, Offset log_start) const;
+  void ApplyTrims(Draft* draft);
   void Submit(Draft draft, bool urgent, Done done);
   void OnDurable(Index through, uint64_t truncations);
 
   const LogParts parts_;
   const std::shared_ptr<ReplicaFiles> files_;
   Executor& shard_;
+  Index trim_floor_{std::numeric_limits<uint64_t>::max()};
   std::shared_ptr<SegmentLog*> self_;
 };
 

@@ -48,28 +48,43 @@ FilePlace Locate(const ReplicaFiles& files, std::optional<Offset> offset, Index 
   return out;
 }
 
+absl::Status BelowStart(const ReplicaFiles& files, Index from, std::optional<Offset> offset) {
+  if (offset)
+    return MakeError(Reason::OFFSET_OUT_OF_RANGE, "offset ", *offset, " is outside the log, ",
+                     files.scalars.start.offset, " to ", files.scalars.end.next_offset);
+  return MakeError(Reason::OFFSET_OUT_OF_RANGE, "index ", from, " is outside the log, ",
+                   files.scalars.start.index, " to ", files.scalars.end.last_index);
+}
+
 // One read: memory, then file after file until something is found. On the reader's executor. A
-// truncation under way may change what is being read: then it begins again.
+// truncation or trim under way may change what is being read: then it begins again.
 absl::StatusOr<ReadResult> ReadBlocking(ReplicaFiles& files, Index from,
                                         std::optional<Offset> offset, Index through,
                                         size_t max_bytes) {
   std::optional<Offset> sought = offset;  // until the first file was searched
+  bool begun = false;                     // the first file was searched
   for (;;) {
     FilePlace place;
     uint64_t truncations = 0;
+    uint64_t trims = 0;
     {
       std::lock_guard lock(files.mutex);
+      const LogStart& log_start = files.scalars.start;
+      if (offset ? *offset < log_start.offset : from < log_start.index)
+        return BelowStart(files, from, offset);
+      if (!begun && offset) from = std::max(from, log_start.index);
       if (files.segments.empty() || from > files.scalars.end.last_index || from > through)
         return ReadResult{};
       if (!files.cache.empty() && files.cache.front().header.first_index <= from)
         return ReadResult{TakeCached(files.cache, from, through, offset, max_bytes)};
       place = Locate(files, sought, from);
       truncations = files.truncations;
+      trims = files.trims;
     }
     auto entries = place.segment->Read(place.start, place.end, from,
                                        std::min(through, place.last_in_file), offset, max_bytes);
     std::lock_guard lock(files.mutex);
-    if (files.truncations != truncations) continue;
+    if (files.truncations != truncations || files.trims != trims) continue;
     if (!entries.ok()) return entries.status();
     if (!entries->empty()) return ReadResult{*std::move(entries)};
     if (!sought && place.last_in_file < from)
@@ -77,16 +92,20 @@ absl::StatusOr<ReadResult> ReadBlocking(ReplicaFiles& files, Index from,
                        " is neither in memory nor in segment \"", place.segment->path(), "\"");
     from = std::max(from, place.last_in_file + 1);
     sought.reset();
+    begun = true;
   }
 }
 
 absl::StatusOr<std::optional<TimeLookup>> FindTimeBlocking(ReplicaFiles& files, WallTime time,
                                                            Index through) {
   std::optional<TimeLookup> found;
+  Offset log_start;
   const auto visit = [&](const EntryHeader& header) {
     if (header.first_index > through) return false;
-    if (header.kind == EntryKind::kData && header.append_time >= time) {
-      found = TimeLookup{header.first_index, header.base_offset, header.append_time};
+    if (header.kind == EntryKind::kData && header.append_time >= time &&
+        header.last_offset >= log_start) {
+      found = TimeLookup{header.first_index, std::max(header.base_offset, log_start),
+                         header.append_time};
       return false;
     }
     return true;
@@ -94,11 +113,14 @@ absl::StatusOr<std::optional<TimeLookup>> FindTimeBlocking(ReplicaFiles& files, 
   for (;;) {
     std::vector<PlacedSegment> places;
     uint64_t truncations = 0;
+    uint64_t trims = 0;
     Index written;
     {
       std::lock_guard lock(files.mutex);
       places = files.segments;
       truncations = files.truncations;
+      trims = files.trims;
+      log_start = files.scalars.start.offset;
       written = files.written_index;
     }
     absl::Status status;
@@ -110,7 +132,7 @@ absl::StatusOr<std::optional<TimeLookup>> FindTimeBlocking(ReplicaFiles& files, 
       if (found || !status.ok()) break;
     }
     std::lock_guard lock(files.mutex);
-    const bool changed = files.truncations != truncations;
+    const bool changed = files.truncations != truncations || files.trims != trims;
     if (!status.ok() && !changed) return status;
     if (found && !changed) return found;
     found.reset();
@@ -128,7 +150,9 @@ absl::StatusOr<std::optional<TimeLookup>> FindTimeBlocking(ReplicaFiles& files, 
 
 std::vector<Entry> SegmentLog::ReadCached(Index from, size_t max_bytes) const {
   std::lock_guard lock(files_->mutex);
-  if (files_->cache.empty() || from < files_->cache.front().header.first_index) return {};
+  if (files_->cache.empty() || from < files_->cache.front().header.first_index ||
+      from < files_->scalars.start.index)
+    return {};
   return TakeCached(files_->cache, from, files_->scalars.end.last_index, std::nullopt, max_bytes);
 }
 

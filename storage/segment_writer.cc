@@ -62,7 +62,7 @@ void SegmentWriter::NoteWritten(ReplicaFiles& replica, const SyncPoint& end) {
 absl::Status SegmentWriter::CarryFiles(FileWork& work) {
   ReplicaFiles& replica = *work.replica;
   std::vector<std::shared_ptr<Segment>> touched;
-  bool directory_changed = work.create_directory || !work.remove.empty();
+  bool directory_changed = work.create_directory || !work.remove.empty() || !work.retire.empty();
   if (work.create_directory) {
     VARVE_RETURN_IF_ERROR(parts_.files.CreateDirectory(replica.directory));
     VARVE_RETURN_IF_ERROR(parts_.files.SyncDirectory(parts_.groups_directory));
@@ -86,6 +86,10 @@ absl::Status SegmentWriter::CarryFiles(FileWork& work) {
         replica.unsynced.end())
       replica.unsynced.push_back(std::move(segment));
   for (const auto& removed : work.remove) std::erase(replica.unsynced, removed);
+  for (auto& retired : work.retire) {
+    std::erase(replica.unsynced, retired);
+    replica.retired.push_back(std::move(retired));
+  }
   return absl::OkStatus();
 }
 
@@ -148,6 +152,7 @@ void SegmentWriter::Pass() {
 absl::Status SegmentWriter::SyncReplica(ReplicaFiles& replica) {
   WrittenMark mark;
   std::vector<std::shared_ptr<Segment>> segments;
+  std::vector<std::shared_ptr<Segment>> retired;
   std::vector<std::pair<std::shared_ptr<Segment>, UnsavedRows>> rows;
   bool directory_changed = false;
   {
@@ -156,6 +161,7 @@ absl::Status SegmentWriter::SyncReplica(ReplicaFiles& replica) {
     if (replica.removed) return absl::OkStatus();
     mark = replica.written;
     segments = std::exchange(replica.unsynced, {});
+    retired = std::exchange(replica.retired, {});
     directory_changed = std::exchange(replica.directory_changed, false);
     for (const PlacedSegment& placed : replica.segments)
       if (std::find(segments.begin(), segments.end(), placed.segment) != segments.end())
@@ -163,6 +169,8 @@ absl::Status SegmentWriter::SyncReplica(ReplicaFiles& replica) {
   }
   for (const auto& segment : segments) VARVE_RETURN_IF_ERROR(segment->SyncData());
   for (const auto& [segment, unsaved] : rows) VARVE_RETURN_IF_ERROR(segment->SaveIndex(unsaved));
+  // Here and not by the writer: freeing a large file takes its time.
+  for (const auto& segment : retired) VARVE_RETURN_IF_ERROR(segment->Remove());
   if (directory_changed) VARVE_RETURN_IF_ERROR(parts_.files.SyncDirectory(replica.directory));
   // A point from before a truncation would cover entries that replaced those which it means.
   std::lock_guard replica_lock(replica.mutex);

@@ -22,6 +22,7 @@ struct FileWork {
   uint64_t truncations = 0;  // of the replica when the work was made, its own included
   bool create_directory = false;
   std::vector<std::shared_ptr<Segment>> remove;  // newest first
+  std::vector<std::shared_ptr<Segment>> retire;  // trimmed: removed by the next pass
   std::shared_ptr<Segment> truncate;             // null: none
   uint64_t truncate_to = 0;
   struct Append {

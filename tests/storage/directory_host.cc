@@ -56,13 +56,43 @@ Entry RollEntry(GroupId group, const LogEnd& end, Term term,
   return FrameBuffer::Copy(EncodeMeta(start)).Seal(Continuing(group, end, term, EntryKind::kMeta));
 }
 
+Entry TrimEntry(GroupId group, const LogEnd& end, Term term, Offset log_start) {
+  return FrameBuffer::Copy(EncodeMeta(Trim{log_start}))
+      .Seal(Continuing(group, end, term, EntryKind::kMeta));
+}
+
 LogEnd EndAfter(const Entry& entry) {
   return {entry.header.last_index, entry.header.term, entry.header.next_offset(),
           entry.header.append_time};
 }
 
+// As a naive reader of the whole log would: the newest committed trim, then the newest committed
+// segment start that it has passed.
+void LogImage::ApplyTrims(bool release) {
+  size_t first = 0;
+  for (const Entry& entry : entries) {
+    if (entry.header.kind != EntryKind::kMeta || entry.header.first_index > commit_index) continue;
+    if (const auto log_start = TrimOf(entry.payload()))
+      start.offset = std::max(start.offset, std::min(*log_start, entry.header.base_offset));
+  }
+  for (size_t i = 1; release && i < entries.size(); ++i) {
+    const EntryHeader& header = entries[i].header;
+    if (header.kind == EntryKind::kMeta && IsSegmentStart(entries[i].payload()) &&
+        header.first_index <= commit_index && header.base_offset <= start.offset)
+      first = i;
+  }
+  if (first == 0) return;
+  start.index = entries[first].header.first_index;
+  start.previous_term = entries[first - 1].header.term;
+  dropped_epochs = {epochs()};
+  std::erase_if(dropped_epochs, [&](const EpochStart& e) {
+    return e.term != start.previous_term || e.term < entries[first].header.term;
+  });
+  entries.erase(entries.begin(), entries.begin() + static_cast<ptrdiff_t>(first));
+}
+
 std::vector<EpochStart> LogImage::epochs() const {
-  std::vector<EpochStart> out;
+  std::vector<EpochStart> out = dropped_epochs;
   for (const Entry& entry : entries)
     if (out.empty() || out.back().term < entry.header.term)
       out.push_back({entry.header.term, entry.header.first_index, entry.header.base_offset});
@@ -74,6 +104,10 @@ std::string LogImage::Difference(const LogImage& other) const {
     return StrCat(entries.size(), " entries, not ", other.entries.size());
   for (size_t i = 0; i < entries.size(); ++i)
     if (entries[i].frame.view() != other.entries[i].frame.view()) return StrCat("entry ", i + 1);
+  if (start != other.start)
+    return StrCat("log start ", start.index, " (offset ", start.offset, "), not ",
+                  other.start.index, " (offset ", other.start.offset, ")");
+  if (dropped_epochs != other.dropped_epochs) return "epochs before the log start";
   if (hard_state != other.hard_state) return "hard state";
   if (commit_index != other.commit_index)
     return StrCat("commit index ", commit_index, ", not ", other.commit_index);
@@ -238,18 +272,24 @@ absl::StatusOr<LogImage> DirectoryHost::Image(GroupId group, size_t read_bytes) 
   LogImage image;
   PartitionLog& opened = log(group);
   const LogEnd end = opened.end();
-  while (image.end().last_index < end.last_index) {
-    auto read = Read(group, image.end().last_index + 1, end.last_index, read_bytes);
+  image.start = opened.start();
+  for (const EpochStart& epoch : opened.epochs())
+    if (epoch.index < image.start.index) image.dropped_epochs.push_back(epoch);
+  for (Index next = image.start.index; next <= end.last_index;) {
+    auto read = Read(group, next, end.last_index, read_bytes);
     if (!read.ok()) return read.status();
-    if (read->entries.empty())
-      return MakeError(Reason::INTERNAL, "nothing after index ", image.end().last_index);
+    if (read->entries.empty()) return MakeError(Reason::INTERNAL, "nothing at index ", next);
     for (Entry& entry : read->entries) {
-      if (entry.header.first_index != image.end().last_index + 1)
-        return MakeError(Reason::INTERNAL, "index ", entry.header.first_index, " follows ",
-                         image.end().last_index);
+      if (entry.header.first_index != next)
+        return MakeError(Reason::INTERNAL, "index ", entry.header.first_index, " where ", next,
+                         " is due");
+      next = entry.header.last_index + 1;
       image.entries.push_back(std::move(entry));
     }
   }
+  if (image.start.index > Index{1} &&
+      opened.TermAt(image.start.index - 1) != image.start.previous_term)
+    return MakeError(Reason::INTERNAL, "the term before the log start differs");
   image.hard_state = opened.hard_state();
   image.commit_index = opened.commit_index();
   image.configurations = opened.configurations();
@@ -303,6 +343,7 @@ void LogScript::Truncate(Index from, int entries_after) {
   // What replaces entries is of another term.
   after.hard_state = {after.hard_state.term + 1, {}};
   write.hard_state = after.hard_state;
+  after.ApplyTrims(false);
   for (int i = 0; i < entries_after; ++i) {
     after.entries.push_back(
         DataEntry(group_, after.end(), after.hard_state.term, 1, host_->random->Below(900)));
@@ -333,7 +374,18 @@ void LogScript::Commit(Index through) {
   Send(std::move(write), std::move(after));
 }
 
+void LogScript::Trim(Offset log_start) {
+  if (image().hard_state.term == Term{0}) NewTerm();
+  LogImage after = image();
+  LogWrite write;
+  after.entries.push_back(TrimEntry(group_, after.end(), after.hard_state.term, log_start));
+  write.entries.push_back(after.entries.back());
+  write.commit_index = after.commit_index;
+  Send(std::move(write), std::move(after));
+}
+
 void LogScript::Send(LogWrite write, LogImage after) {
+  after.ApplyTrims(!write.truncate_from);
   images_.push_back(std::move(after));
   host_->Submit(group_, std::move(write),
                 [this, at = images_.size() - 1, life = life_](const absl::Status& status) {

@@ -20,17 +20,22 @@ Bootstrap TestBootstrap();
 Entry DataEntry(GroupId group, const LogEnd& end, Term term, int records, size_t value_bytes);
 Entry BarrierEntry(GroupId group, const LogEnd& end, Term term);
 Entry RollEntry(GroupId group, const LogEnd& end, Term term, const std::vector<EpochStart>& epochs);
+Entry TrimEntry(GroupId group, const LogEnd& end, Term term, Offset log_start);
 LogEnd EndAfter(const Entry& entry);
 
 // What a log holds; equal to what a recovered log must show.
 struct LogImage {
-  std::vector<Entry> entries;
+  std::vector<Entry> entries;  // from the log start on
+  LogStart start;
+  std::vector<EpochStart> dropped_epochs;  // that began before the log start and go on beyond it
   HardState hard_state;
   Index commit_index;
   Configurations configurations;
 
   [[nodiscard]] LogEnd end() const { return entries.empty() ? LogEnd{} : EndAfter(entries.back()); }
   [[nodiscard]] std::vector<EpochStart> epochs() const;
+  // What the commit index makes of the Trim entries; with `release` segments go, too.
+  void ApplyTrims(bool release);
   // Empty when equal, else what differs.
   [[nodiscard]] std::string Difference(const LogImage& other) const;
 };
@@ -94,6 +99,8 @@ class LogScript {
   void Truncate(Index from, int entries_after = 0);
   void NewTerm();
   void Commit(Index through);
+  // A Trim entry; it acts once committed.
+  void Trim(Offset log_start);
   // Everything sent so far has its answer.
   bool Settled() const { return acknowledged_ + 1 == images_.size(); }
   // After a recovery: finds the image that the log shows, and goes on from there.

@@ -31,6 +31,7 @@ class ScriptedRun {
         script.Append(3, 9000);
         if (round % 2 == 1) script.Roll();
         script.Append(2, 300);
+        if (round > 1) script.Trim(script.image().end().next_offset - 6);
         script.Commit(script.image().end().last_index - 4);
         if (round == 2) script.Truncate(script.image().end().last_index - 3, 2);
         if (round == 3) script.Truncate(script.image().end().last_index - 2, 0);

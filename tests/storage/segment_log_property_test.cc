@@ -1,4 +1,5 @@
-// Random writes, truncations, rolls, reads and crashes against a model that remembers every image.
+// Random writes, truncations, rolls, trims, reads and crashes against a model that remembers every
+// image.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -51,7 +52,7 @@ class RandomRun {
     LogScript& script = *scripts_[random().Below(scripts_.size())];
     const LogImage& image = script.image();
     const Index last = image.end().last_index;
-    switch (random().Below(16)) {
+    switch (random().Below(18)) {
       case 0:
         return script.Roll();
       case 1:
@@ -65,10 +66,8 @@ class RandomRun {
         return script.Truncate(last - back, static_cast<int>(random().Below(4)));
       }
       case 4:
-        return script.Commit(
-            image.commit_index +
-            random().Below(1 + last.value() / 2 -
-                           std::min(image.commit_index.value(), last.value() / 2)));
+        return script.Commit(image.commit_index +
+                             random().Below(1 + last.value() - image.commit_index.value()));
       case 5:
         return Settle();
       case 6:
@@ -82,6 +81,10 @@ class RandomRun {
         if (random().OneIn(2)) host_.scheduler.RunFor(random().Below(200) * kMicrosecond);
         host_.Crash(random().OneIn(2));
         return Reopen();
+      case 10:
+        // Also beyond its own entry, where it must not reach, and behind the log start.
+        return script.Trim(Offset{static_cast<int64_t>(
+            random().Below(static_cast<uint64_t>(image.end().next_offset.value()) + 3))});
       default:
         return script.Append(1 + static_cast<int>(random().Below(5)),
                              random().OneIn(5) ? random().Below(20'000) : random().Below(600));
@@ -102,9 +105,14 @@ class RandomRun {
     const auto found = host_.Image(script.group(), 1 + random().Below(30'000));
     ASSERT_TRUE(found.ok()) << "seed " << host_.seed << ": " << found.status();
     EXPECT_EQ(found->Difference(image), "") << "seed " << host_.seed;
-    if (image.end().next_offset == Offset{0}) return;
-    const Offset offset{static_cast<int64_t>(
-        random().Below(static_cast<uint64_t>(image.end().next_offset.value())))};
+    const auto width = static_cast<uint64_t>(image.end().next_offset - image.start.offset);
+    if (image.start.offset > Offset{0}) {
+      const auto below =
+          host_.ReadOffset(script.group(), image.start.offset - 1, image.end().last_index, 1);
+      EXPECT_EQ(ReasonOf(below.status()), Reason::OFFSET_OUT_OF_RANGE) << "seed " << host_.seed;
+    }
+    if (width == 0) return;
+    const Offset offset = image.start.offset + static_cast<int64_t>(random().Below(width));
     const auto read = host_.ReadOffset(script.group(), offset, image.end().last_index, 1);
     ASSERT_TRUE(read.ok()) << read.status();
     ASSERT_EQ(read->entries.size(), 1u) << "seed " << host_.seed << ", offset " << offset;
@@ -115,7 +123,7 @@ class RandomRun {
         host_.FindTime(script.group(), sought.header.append_time, image.end().last_index);
     ASSERT_TRUE(time.ok()) << time.status();
     for (const Entry& entry : image.entries) {
-      if (entry.header.kind != EntryKind::kData ||
+      if (entry.header.kind != EntryKind::kData || entry.header.last_offset < image.start.offset ||
           entry.header.append_time < sought.header.append_time)
         continue;
       ASSERT_TRUE(time->has_value()) << "seed " << host_.seed;

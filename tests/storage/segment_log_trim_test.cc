@@ -1,0 +1,211 @@
+// Trims: when the log start moves, what goes with it, and what a crash may leave.
+#include <gtest/gtest.h>
+
+#include "common/error.h"
+#include "common/file_system.h"
+#include "storage/segment_names.h"
+#include "tests/storage/directory_host.h"
+
+namespace varve::storage {
+namespace {
+
+constexpr GroupId kGroup{100};
+
+class TrimTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(host.Open().ok());
+    ASSERT_TRUE(host.Create(kGroup).ok());
+    script.Begin();
+    script.NewTerm();
+    Settle();
+  }
+  void Settle() {
+    ASSERT_TRUE(host.scheduler.RunUntil([&] { return script.Settled(); }, 10 * kSecond));
+  }
+  void Reopen() {
+    const absl::Status opened = host.Open();
+    ASSERT_TRUE(opened.ok()) << opened;
+    script.Check();
+  }
+  // A segment of its own for each; returns the offsets at which they begin.
+  std::vector<Offset> WriteSegments(int count) {
+    std::vector<Offset> out{Offset{0}};
+    for (int i = 0; i < count; ++i) {
+      script.Append(5, 700);
+      script.Roll();
+      out.push_back(script.image().end().next_offset);
+    }
+    script.Append(1, 100);
+    Settle();
+    return out;
+  }
+  void TrimTo(Offset log_start) {
+    script.Trim(log_start);
+    script.Commit(script.image().end().last_index);
+    Settle();
+  }
+  size_t SegmentFiles() {
+    const auto listed = host.disk.List("data/groups/" + GroupDirectoryName(kGroup));
+    EXPECT_TRUE(listed.ok()) << listed.status();
+    size_t count = 0;
+    for (const DirectoryEntry& entry : *listed) count += entry.name.ends_with(".log") ? 1 : 0;
+    return count;
+  }
+  Reason ReadAt(Offset offset) {
+    return ReasonOf(
+        host.ReadOffset(kGroup, offset, script.image().end().last_index, 1000).status());
+  }
+  PartitionLog& log() { return host.log(kGroup); }
+
+  DirectoryHost host{11};
+  LogScript script{&host, kGroup};
+};
+
+TEST_F(TrimTest, ActsWhenItsEntryIsCommittedAndStaysAfterACrash) {
+  const std::vector<Offset> starts = WriteSegments(4);
+  const uint64_t bytes = log().size_bytes();
+  script.Commit(script.image().end().last_index);
+  script.Trim(starts[3] + 2);
+  Settle();
+  EXPECT_EQ(log().start(), LogStart{});
+  EXPECT_FALSE(log().TrimDue(script.image().commit_index));
+  EXPECT_TRUE(log().TrimDue(script.image().end().last_index));
+  script.Commit(script.image().end().last_index);
+  Settle();
+  // The offset moves at once, whole segments go up to the start of the one that holds it.
+  EXPECT_EQ(log().start().offset, starts[3] + 2);
+  EXPECT_EQ(log().Segments().size(), 2u);
+  EXPECT_EQ(log().Segments()[0].base_offset, starts[3]);
+  EXPECT_EQ(log().Segments()[0].first_index, log().start().index);
+  EXPECT_LT(log().size_bytes(), bytes / 2);
+  EXPECT_FALSE(log().TrimDue(script.image().end().last_index));
+  EXPECT_EQ(ReadAt(starts[3] + 1), Reason::OFFSET_OUT_OF_RANGE);
+  EXPECT_TRUE(host.ReadOffset(kGroup, starts[3] + 2, script.image().end().last_index, 1).ok());
+  EXPECT_FALSE(host.Read(kGroup, log().start().index - 1, script.image().end().last_index, 1).ok());
+  host.scheduler.RunFor(10 * kSecond);
+  EXPECT_EQ(SegmentFiles(), 2u);
+  const LogStart before = log().start();
+  for (const bool power : {false, true}) {
+    host.Crash(power);
+    ASSERT_NO_FATAL_FAILURE(Reopen());
+    EXPECT_EQ(log().start(), before);
+  }
+}
+
+TEST_F(TrimTest, NeverMovesBackNorBeyondItsOwnEntry) {
+  const std::vector<Offset> starts = WriteSegments(3);
+  TrimTo(starts[2]);
+  EXPECT_EQ(log().start().offset, starts[2]);
+  TrimTo(starts[1]);
+  EXPECT_EQ(log().start().offset, starts[2]);
+  const Offset end = script.image().end().next_offset;
+  TrimTo(end + 1'000'000);
+  EXPECT_EQ(log().start().offset, end);
+  script.Append(2, 100);
+  Settle();
+  EXPECT_EQ(log().start().offset, end);
+  host.Crash(true);
+  ASSERT_NO_FATAL_FAILURE(Reopen());
+  EXPECT_EQ(log().start().offset, end);
+  EXPECT_TRUE(host.ReadOffset(kGroup, end, script.image().end().last_index, 1).ok());
+}
+
+TEST_F(TrimTest, ATruncatedTrimNeverActs) {
+  const std::vector<Offset> starts = WriteSegments(2);
+  script.Commit(script.image().end().last_index);
+  script.Trim(starts[2]);
+  Settle();
+  script.Truncate(script.image().end().last_index, 3);
+  script.Commit(script.image().end().last_index);
+  Settle();
+  EXPECT_EQ(log().start(), LogStart{});
+}
+
+TEST_F(TrimTest, NothingGoesBeforeASegmentStartThatMayStillBeTruncated) {
+  script.Append(5, 700);
+  const Index committed = script.image().end().last_index + 1;
+  const Offset end = script.image().end().next_offset;
+  script.Trim(end);
+  script.Roll();
+  script.Commit(committed);
+  Settle();
+  EXPECT_EQ(log().start().offset, end);
+  EXPECT_EQ(log().Segments().size(), 2u);
+  EXPECT_TRUE(log().TrimDue(committed + 1));
+  script.Truncate(committed + 1);
+  Settle();
+  EXPECT_EQ(log().Segments().size(), 1u);
+  host.Crash(false);
+  ASSERT_NO_FATAL_FAILURE(Reopen());
+  EXPECT_EQ(log().start().offset, end);
+}
+
+TEST_F(TrimTest, SegmentsWaitForTheFloor) {
+  const std::vector<Offset> starts = WriteSegments(3);
+  const Index second = log().Segments()[1].first_index;
+  log().SetTrimFloor(second);
+  LogWrite write;  // not by the script, which knows no floor
+  write.entries.push_back(TrimEntry(kGroup, log().end(), log().end().last_term, starts[3]));
+  write.commit_index = write.entries[0].header.last_index;
+  const Index trim = write.commit_index;
+  ASSERT_TRUE(host.Write(kGroup, std::move(write)).ok());
+  EXPECT_EQ(log().start().offset, starts[3]);
+  EXPECT_EQ(log().start().index, second);
+  EXPECT_FALSE(log().TrimDue(trim));
+  log().SetTrimFloor(log().Segments().back().first_index);
+  EXPECT_TRUE(log().TrimDue(trim));
+  LogWrite empty;
+  empty.commit_index = trim;
+  ASSERT_TRUE(host.Write(kGroup, std::move(empty)).ok());
+  EXPECT_EQ(log().Segments().size(), 1u);
+  EXPECT_EQ(log().start().offset, starts[3]);
+}
+
+TEST_F(TrimTest, EpochsThatEndedBeforeTheLogStartGo) {
+  script.Append(3, 500);
+  script.NewTerm();
+  script.Append(3, 500);
+  script.NewTerm();
+  script.Append(2, 500);
+  script.Roll();
+  const Offset start = script.image().end().next_offset;
+  script.Append(2, 500);
+  script.NewTerm();
+  script.Append(2, 500);
+  Settle();
+  ASSERT_EQ(log().epochs().size(), 5u);
+  TrimTo(start);
+  ASSERT_EQ(log().epochs().size(), 2u);
+  EXPECT_EQ(log().TermAt(log().start().index - 1), log().start().previous_term);
+  EXPECT_EQ(log().TermAt(log().start().index - 2), std::nullopt);
+  host.Crash(true);
+  ASSERT_NO_FATAL_FAILURE(Reopen());
+  EXPECT_EQ(log().epochs().size(), 2u);
+}
+
+TEST_F(TrimTest, TimesBelowTheLogStartAreNotFound) {
+  const std::vector<Offset> starts = WriteSegments(3);
+  TrimTo(starts[2] + 1);
+  const Index last = script.image().end().last_index;
+  const auto found = host.FindTime(kGroup, WallTime{0}, last);
+  ASSERT_TRUE(found.ok()) << found.status();
+  ASSERT_TRUE(found->has_value());
+  EXPECT_EQ((*found)->offset, starts[2] + 1);
+}
+
+// A segment whose removal the crash left undone is no part of the log.
+TEST_F(TrimTest, FilesThatACrashLeftGoAtTheNextStart) {
+  const std::vector<Offset> starts = WriteSegments(3);
+  script.Trim(starts[3]);
+  script.Commit(script.image().end().last_index);
+  Settle();
+  EXPECT_EQ(SegmentFiles(), 4u);  // the pass that removes them is not due yet
+  host.Crash(false);
+  ASSERT_NO_FATAL_FAILURE(Reopen());
+  EXPECT_EQ(SegmentFiles(), 1u);
+  EXPECT_EQ(host.directory->recovery().files_trashed, 3u);
+}
+
+}  // namespace
+}  // namespace varve::storage
