@@ -1,7 +1,8 @@
-// LocalService::Fetch: read each partition; when there is too little, wait for more, then read once
-// more.
+// LocalService::Fetch: read each partition; while there is too little, wait for more and read
+// again.
 #include <algorithm>
 #include <mutex>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,9 @@ namespace {
 constexpr uint32_t kDefaultFetchBytes = 1 * limits::kMiB;
 // An answer leaves this long before the caller's deadline, so that it still arrives.
 constexpr Nanos kAnswerMargin = 50 * kMillisecond;
+// Rounds of one fetch lie so far apart from the second on: many small commits must not make it read
+// the same bytes for each of them.
+constexpr Nanos kRoundInterval = 10 * kMillisecond;
 
 // One fetch under way. A round reads one partition after another, so that what it holds in memory
 // stays within the limit and nothing but the waiting needs a lock.
@@ -47,8 +51,9 @@ class FetchCall : public std::enable_shared_from_this<FetchCall> {
 
   Executor& home() { return parts_.host.ShardOf(kMetadataGroup); }
 
-  // Reads every partition once; a fetch has at most two rounds.
+  // Reads every partition once.
   void Round() {
+    round_began_ = parts_.clock.Now();
     auto permit = parts_.gate.Reserve(request_.max_bytes);
     if (!permit.ok()) return pending_->Answer(permit.status());
     memory_ = std::move(*permit);
@@ -115,26 +120,30 @@ class FetchCall : public std::enable_shared_from_this<FetchCall> {
   }
 
   void EndRound() {
-    const bool enough = failed_ || bytes_ >= request_.min_bytes || full_ || waited_ ||
+    // A round that brought nothing new was woken for what the partitions' own limits leave out.
+    const bool in_vain = bytes_before_ && bytes_ <= *bytes_before_;
+    const bool enough = failed_ || bytes_ >= request_.min_bytes || full_ || in_vain ||
                         request_.max_wait_ms == 0 || parts_.clock.Now() >= give_up_;
     if (enough) return Finish();
+    bytes_before_ = bytes_;
     Wait();
   }
 
-  // One waiter per partition and a timer; the first of them starts the second round.
+  // One waiter per partition and a timer; the first of them starts the next round.
   void Wait() {
-    waited_ = true;
-    memory_ = MemoryPermit();
     struct Place {
       GroupId group;
       Offset beyond;
     };
-    // A wake may begin the second round while this still runs: take what it needs first.
+    // A wake may begin the next round while this still runs: take what it needs first.
     std::vector<Place> places;
     for (const FetchResult& result : results_)
       if (const TopicRef topic = parts_.catalogue.Find(result.topic);
           topic && result.partition.value() < topic->partitions.size())
         places.push_back({topic->partitions[result.partition.value()].group, result.next_offset});
+    // Read again when there is enough: a fetch that waits holds nothing.
+    results_.clear();
+    memory_ = MemoryPermit();
     {
       std::lock_guard lock(mutex_);
       if (over_) return;
@@ -152,7 +161,15 @@ class FetchCall : public std::enable_shared_from_this<FetchCall> {
   }
 
   void Wake() {
-    if (EndWait(/*for_good=*/false)) Round();
+    if (!EndWait(/*for_good=*/false)) return;
+    const MonoTime next = std::min(round_began_ + kRoundInterval, give_up_);
+    if (!woken_ || parts_.clock.Now() >= next) {
+      woken_ = true;
+      return Round();
+    }
+    home().RunAt(next, [self = shared_from_this()] {
+      if (!self->pending_->answered()) self->Round();
+    });
   }
 
   // True for the one who ended it. Takes back the timer and the waiters: a fetch that was woken
@@ -217,7 +234,9 @@ class FetchCall : public std::enable_shared_from_this<FetchCall> {
   size_t bytes_ = 0;
   bool full_ = false;
   bool failed_ = false;
-  bool waited_ = false;
+  bool woken_ = false;
+  std::optional<size_t> bytes_before_;  // read by the round before
+  MonoTime round_began_;
   std::mutex mutex_;  // guards what follows
   bool waiting_ = false;
   bool over_ = false;  // answered: there is nothing to wait for

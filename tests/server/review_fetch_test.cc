@@ -70,6 +70,44 @@ TEST(FetchTest, AFetchThatWasWokenLeavesNothingBehind) {
   EXPECT_LT(broker.scheduler.events_waiting(), 20u);
 }
 
+TEST(FetchTest, WaitsUntilMinBytesAreThereHoweverOftenItWakes) {
+  SimBroker broker(1);
+  broker.CreateTopic("t", 2);
+  FetchRequest request = AllOf("t", 2, 100'000);
+  request.min_bytes = 25'000;
+  request.max_wait_ms = 20'000;
+  std::optional<absl::StatusOr<FetchReply>> answer;
+  broker.service().Fetch(broker.Context(), request,
+                         [&](absl::StatusOr<FetchReply> got) { answer = std::move(got); });
+  for (int i = 0; i < 2; ++i) {
+    broker.Append("t", static_cast<uint32_t>(i), std::string(10'000, 'x'));
+    broker.scheduler.RunFor(kSecond);
+    ASSERT_FALSE(answer.has_value()) << "after " << i + 1 << " of 3 batches";
+    EXPECT_EQ(broker.broker().gate().memory_used(), 0u) << "waiting holds no memory";
+  }
+  broker.Append("t", 0, std::string(10'000, 'x'));
+  ASSERT_TRUE(broker.scheduler.RunUntil([&] { return answer.has_value(); }, kSecond));
+  ASSERT_TRUE(answer->ok());
+  EXPECT_EQ((*answer)->results[0].entries.size(), 2u);
+  EXPECT_EQ((*answer)->results[1].entries.size(), 1u);
+}
+
+// Waiting would never bring more than a partition's own limit.
+TEST(FetchTest, ALimitBelowMinBytesIsAnsweredAtOnce) {
+  SimBroker broker(1);
+  broker.CreateTopic("t", 1);
+  for (int i = 0; i < 3; ++i) broker.Append("t", 0, std::string(10'000, 'x'));
+  FetchRequest request = AllOf("t", 1, 100'000);
+  request.partitions[0].max_bytes = 1;
+  request.min_bytes = 25'000;
+  request.max_wait_ms = 20'000;
+  const MonoTime began = broker.scheduler.Now();
+  const auto reply = broker.Ask(&BrokerService::Fetch, request);
+  ASSERT_TRUE(reply.ok());
+  EXPECT_EQ(reply->results[0].entries.size(), 1u);
+  EXPECT_LT(broker.scheduler.Now() - began, kSecond);
+}
+
 TEST(FetchTest, ACallerThatGoesAwayIsAnsweredAtOnceAndLeavesNothingBehind) {
   SimBroker broker(1);
   broker.CreateTopic("t", 2);
