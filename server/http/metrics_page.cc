@@ -90,17 +90,16 @@ struct TopicCounts {
 
 std::vector<std::pair<std::string, TopicCounts>> CountTopics(const BrokerMetrics& metrics) {
   std::vector<std::pair<std::string, TopicCounts>> rows;
-  TopicCounts other;
   const auto topics = metrics.Topics();
+  rows.reserve(topics.size() + 1);
   for (const auto& [name, cells] : topics) {
-    if (rows.size() == kMaxTopicSeries) {
-      other.Add(*cells);
-      continue;
-    }
     rows.emplace_back(name, TopicCounts{});
     rows.back().second.Add(*cells);
   }
-  if (topics.size() > kMaxTopicSeries) rows.emplace_back("_other", other);
+  if (const auto other = metrics.OtherTopics()) {
+    rows.emplace_back("_other", TopicCounts{});
+    rows.back().second.Add(*other);
+  }
   return rows;
 }
 

@@ -30,10 +30,6 @@ struct MetricsInput {
   ProcessStats process;
 };
 
-// Topics that get series of their own; the others are added up as "_other". By name, so that a
-// scrape does not depend on traffic.
-inline constexpr size_t kMaxTopicSeries = 1000;
-
 // Prometheus' text format 0.0.4.
 std::string RenderMetrics(const MetricsInput& input);
 inline constexpr char kMetricsContentType[] = "text/plain; version=0.0.4; charset=utf-8";

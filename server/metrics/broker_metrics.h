@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -65,6 +66,9 @@ struct TopicMetrics {
   Counter records_in, bytes_in, batches_in, records_out, bytes_out;
 };
 
+// Topics that have cells of their own at a time; the others share those of "_other".
+inline constexpr size_t kMaxTopicSeries = 1000;
+
 class BrokerMetrics {
  public:
   static constexpr size_t kRpcs = 11;
@@ -83,15 +87,21 @@ class BrokerMetrics {
   [[nodiscard]] std::vector<std::pair<std::pair<Rpc, Reason>, uint64_t>> Errors() const;
 
   // The cells of a topic, made on first use and kept while anybody holds them or the topic exists.
+  // A topic that comes while kMaxTopicSeries others have theirs is counted in shared ones for as
+  // long as it exists: no count ever falls or moves to another series.
   std::shared_ptr<TopicMetrics> Topic(const std::string& name);
   [[nodiscard]] std::vector<std::pair<std::string, std::shared_ptr<TopicMetrics>>> Topics() const;
+  // Null until a topic is counted there.
+  [[nodiscard]] std::shared_ptr<TopicMetrics> OtherTopics() const;
   void ForgetTopic(const std::string& name);
 
  private:
   std::array<RpcMetrics, kRpcs> rpcs_;
   mutable std::mutex mutex_;  // guards the maps, not the cells
   std::map<std::pair<Rpc, Reason>, uint64_t> errors_;
-  std::map<std::string, std::shared_ptr<TopicMetrics>> topics_;
+  std::map<std::string, std::shared_ptr<TopicMetrics>> topics_;  // with cells of their own
+  std::set<std::string> other_names_;
+  std::shared_ptr<TopicMetrics> other_;
 };
 static_assert(static_cast<size_t>(Rpc::kGetCluster) + 1 == BrokerMetrics::kRpcs);
 

@@ -69,6 +69,30 @@ TEST(MetricsPage, HistogramBucketsAreCumulativeAndEndInInfinity) {
   EXPECT_THAT(page, HasSubstr("varve_produce_seconds_count 3\n"));
 }
 
+std::string OtherRecordsIn(BrokerMetrics& metrics) {
+  const std::string page = RenderMetrics(Input(metrics));
+  const std::string name = "varve_records_in_total{topic=\"_other\",api=\"varve\"} ";
+  const size_t at = page.find(name);
+  if (at == std::string::npos) return "";
+  return page.substr(at + name.size(), page.find('\n', at) - at - name.size());
+}
+
+// A counter that falls looks like a restart to whoever scrapes.
+TEST(MetricsPage, TheOtherTopicsNeverFallWhenTopicsComeAndGo) {
+  BrokerMetrics metrics;
+  for (size_t i = 0; i < kMaxTopicSeries + 3; ++i)
+    metrics.Topic("t" + std::to_string(100000 + i))->records_in.Add(2);
+  EXPECT_EQ(OtherRecordsIn(metrics), "6");
+  metrics.ForgetTopic("t100001");  // has a series of its own
+  EXPECT_EQ(OtherRecordsIn(metrics), "6");
+  metrics.ForgetTopic("t" + std::to_string(100000 + kMaxTopicSeries + 2));  // has none
+  EXPECT_EQ(OtherRecordsIn(metrics), "6");
+  metrics.Topic("a")->records_in.Add(2);  // takes the place that is free
+  EXPECT_EQ(OtherRecordsIn(metrics), "6");
+  metrics.Topic("b")->records_in.Add(2);
+  EXPECT_EQ(OtherRecordsIn(metrics), "8");
+}
+
 TEST(MetricsPage, TopicsBeyondTheCapAreAddedUp) {
   BrokerMetrics metrics;
   for (size_t i = 0; i < kMaxTopicSeries + 3; ++i)
