@@ -143,6 +143,8 @@ void SubscribeLink::OnMessage(wire::SubscribeReply& reply) {
     }
     case wire::SubscribeReply::kEnd:
       return OnEnd(reply);
+    case wire::SubscribeReply::kRefused:
+      return;  // a seek that crossed the end of its handle, which was heard already
     case wire::SubscribeReply::MESSAGE_NOT_SET:
       return;  // of a newer broker
   }

@@ -179,6 +179,18 @@ void SubscribeStream::OnProgress(uint32_t handle, uint64_t generation, Offset ne
   outgoing_.Send(std::move(reply));
 }
 
+void SubscribeStream::OnRefused(Request request, uint32_t handle, uint64_t generation,
+                                absl::Status why) {
+  varve::v1::SubscribeReply reply;
+  auto* out = reply.mutable_refused();
+  out->set_request(request == Request::kAdd ? varve::v1::SubscribeRefused::REQUEST_ADD
+                                            : varve::v1::SubscribeRefused::REQUEST_SEEK);
+  out->set_handle(handle);
+  out->set_generation(generation);
+  EncodeStatus(why, out->mutable_error());
+  outgoing_.Send(std::move(reply));
+}
+
 void SubscribeStream::OnEnd(uint32_t handle, uint64_t generation, Offset next_offset,
                             absl::Status why) {
   varve::v1::SubscribeReply reply;

@@ -36,6 +36,7 @@ class SubscribeStream final
   void OnData(uint32_t handle, uint64_t generation, Data data) override;
   void OnProgress(uint32_t handle, uint64_t generation, Offset next_offset,
                   const LogBounds& bounds) override;
+  void OnRefused(Request request, uint32_t handle, uint64_t generation, absl::Status why) override;
   void OnEnd(uint32_t handle, uint64_t generation, Offset next_offset, absl::Status why) override;
   void Move() override;
 

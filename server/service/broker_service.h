@@ -76,6 +76,11 @@ class SubscribeEvents {
   virtual void OnData(uint32_t handle, uint64_t generation, Data data) = 0;
   virtual void OnProgress(uint32_t handle, uint64_t generation, Offset next_offset,
                           const LogBounds& bounds) = 0;
+  // An Add of a handle in use, or a Seek of a handle not in use or to a generation that is not
+  // above its own. A handle that lives goes on.
+  enum class Request : uint8_t { kAdd, kSeek };
+  virtual void OnRefused(Request request, uint32_t handle, uint64_t generation,
+                         absl::Status why) = 0;
   // This handle is gone; OK when it was removed.
   virtual void OnEnd(uint32_t handle, uint64_t generation, Offset next_offset,
                      absl::Status why) = 0;

@@ -52,6 +52,8 @@ class LocalSubscribeSession::Shared : public std::enable_shared_from_this<Shared
   void OnResolved(Ticket ticket, absl::StatusOr<ResolvedOffset> found, LogBounds bounds);
   void End(Ticket ticket, absl::Status why);
   void EndPosted(Ticket ticket, absl::Status why);
+  void RefusePosted(SubscribeEvents::Request request, uint32_t id, uint64_t generation,
+                    absl::Status why);
   void Pump();
   void OnRead(Ticket ticket, absl::StatusOr<ReadOutcome> outcome);
   void Deliver(Ticket ticket, Handle& handle, ReadOutcome outcome);
@@ -106,9 +108,13 @@ void LocalSubscribeSession::Shared::Add(SubscribePartition partition) {
   std::unique_lock lock(mutex_);
   const Ticket ticket{partition.handle, 0, ++last_use_};
   absl::Status status;
-  if (handles_.contains(partition.handle))
-    status = MakeError(Reason::INVALID_REQUEST, "handle ", partition.handle, " is in use");
-  else if (handles_.size() >= kMaxPartitions)
+  if (handles_.contains(partition.handle)) {
+    lock.unlock();
+    return RefusePosted(
+        SubscribeEvents::Request::kAdd, partition.handle, 0,
+        MakeError(Reason::INVALID_REQUEST, "handle ", partition.handle, " is in use"));
+  }
+  if (handles_.size() >= kMaxPartitions)
     status =
         MakeError(Reason::OVERLOADED, "the stream has ", kMaxPartitions, " partitions already");
   else if (!topic)
@@ -146,10 +152,7 @@ void LocalSubscribeSession::Shared::Seek(uint32_t id, uint64_t generation, Posit
                        at->second.generation);
   if (!status.ok()) {
     lock.unlock();
-    return home().Post([self = shared_from_this(), id, generation, status = std::move(status)] {
-      std::lock_guard relock(self->mutex_);
-      if (self->events_ != nullptr) self->events_->OnEnd(id, generation, Offset{}, status);
-    });
+    return RefusePosted(SubscribeEvents::Request::kSeek, id, generation, std::move(status));
   }
   at->second.generation = generation;
   at->second.use = ++last_use_;
@@ -213,6 +216,16 @@ void LocalSubscribeSession::Shared::OnResolved(Ticket ticket, absl::StatusOr<Res
 void LocalSubscribeSession::Shared::EndPosted(Ticket ticket, absl::Status why) {
   std::lock_guard lock(mutex_);
   if (Find(ticket) != nullptr) End(ticket, std::move(why));
+}
+
+// Posted, so that the door is never called from within its own call.
+void LocalSubscribeSession::Shared::RefusePosted(SubscribeEvents::Request request, uint32_t id,
+                                                 uint64_t generation, absl::Status why) {
+  parts_.metrics.CountError(Rpc::kSubscribe, ReasonOf(why));
+  home().Post([self = shared_from_this(), request, id, generation, why = std::move(why)] {
+    std::lock_guard lock(self->mutex_);
+    if (self->events_ != nullptr) self->events_->OnRefused(request, id, generation, why);
+  });
 }
 
 void LocalSubscribeSession::Shared::End(Ticket ticket, absl::Status why) {

@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <tuple>
+#include <vector>
+
 #include "tests/server/sim_broker.h"
 
 namespace varve::server {
@@ -14,6 +17,9 @@ struct Log final : SubscribeEvents {
     for (const Entry& entry : data.entries) read += std::string(entry.payload());
   }
   void OnProgress(uint32_t, uint64_t, Offset, const LogBounds&) override {}
+  void OnRefused(Request request, uint32_t handle, uint64_t generation, absl::Status) override {
+    refused.push_back({request, handle, generation});
+  }
   void OnEnd(uint32_t, uint64_t, Offset, absl::Status) override { ++ends; }
 
   TopicId topic;
@@ -21,6 +27,7 @@ struct Log final : SubscribeEvents {
   int ends = 0;
   int data_before_open = 0;
   std::string read;
+  std::vector<std::tuple<Request, uint32_t, uint64_t>> refused;
 };
 
 // The read of the partition that had the handle before may still be under way.
@@ -56,6 +63,32 @@ TEST(SubscribeSessionTest, AHandleGivenToAnotherPartitionShowsThatPartitionOnly)
     }
     (*session)->Close();
   }
+}
+
+TEST(SubscribeSessionTest, ARefusedRequestNamesItselfAndTheLivingHandleGoesOn) {
+  SimBroker broker(1);
+  broker.CreateTopic("t", 2);
+  Log log;
+  auto session = broker.service().OpenSubscribe(broker.Context(), {}, log);
+  ASSERT_TRUE(session.ok());
+  (*session)->AddCredit({1 << 20, 1000});
+  (*session)->Add({7, "t", PartitionId(0), StartPosition{}});
+  ASSERT_TRUE(broker.scheduler.RunUntil([&] { return log.opens == 1; }, kSecond));
+  (*session)->Seek(7, 5, StartPosition{});
+  ASSERT_TRUE(broker.scheduler.RunUntil([&] { return log.opens == 2; }, kSecond));
+  (*session)->Add({7, "t", PartitionId(1), StartPosition{}});
+  (*session)->Seek(7, 5, EndPosition{});
+  (*session)->Seek(8, 1, EndPosition{});
+  broker.scheduler.RunFor(kSecond);
+  using Request = SubscribeEvents::Request;
+  const std::vector<std::tuple<Request, uint32_t, uint64_t>> expected = {
+      {Request::kAdd, 7, 0}, {Request::kSeek, 7, 5}, {Request::kSeek, 8, 1}};
+  EXPECT_EQ(log.refused, expected);
+  EXPECT_EQ(log.ends, 0);
+  broker.Append("t", 0, "still read");
+  EXPECT_TRUE(broker.scheduler.RunUntil(
+      [&] { return log.read.find("still read") != std::string::npos; }, kSecond));
+  (*session)->Close();
 }
 
 }  // namespace

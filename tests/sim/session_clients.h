@@ -69,6 +69,7 @@ class SubscribeClient final : public Client, private server::SubscribeEvents {
   void OnData(uint32_t handle, uint64_t generation, Data data) override;
   void OnProgress(uint32_t handle, uint64_t generation, Offset next_offset,
                   const server::LogBounds& bounds) override;
+  void OnRefused(Request request, uint32_t handle, uint64_t generation, absl::Status why) override;
   void OnEnd(uint32_t handle, uint64_t generation, Offset next_offset, absl::Status why) override;
 
   void Add();

@@ -140,6 +140,13 @@ void SubscribeClient::OnProgress(uint32_t number, uint64_t generation, Offset ne
   handle->high_watermark = std::max(handle->high_watermark, bounds.high_watermark);
 }
 
+// Only a seek of a handle that the broker has just ended may be refused: its end came first.
+void SubscribeClient::OnRefused(Request request, uint32_t number, uint64_t, absl::Status why) {
+  world_.Note("refused", number);
+  if (request != Request::kSeek || handles_.contains(number))
+    world_.oracle.Violate("a request for handle ", number, " was refused: ", MessageOf(why));
+}
+
 void SubscribeClient::OnEnd(uint32_t number, uint64_t generation, Offset next_offset,
                             absl::Status why) {
   world_.Note("end", static_cast<uint64_t>(ReasonOf(why)));
