@@ -25,6 +25,18 @@ std::string_view OutcomeName(RequestOutcome outcome) {
   return "unknown";
 }
 
+// An unknown outcome in general, but of this request it is known that nothing was sent: as if no
+// broker had answered.
+bool NeverSent(const Status& status) {
+  const Reason reason = ReasonNamed(status.reason());
+  return status.outcome() == RequestOutcome::kNotApplied &&
+         (reason == Reason::DEADLINE_EXCEEDED || reason == Reason::OUTCOME_UNKNOWN);
+}
+
+std::string_view AdviceOf(const Status& status) {
+  return NeverSent(status) ? InfoOf(Reason::UNAVAILABLE).advice : status.advice();
+}
+
 bool EndsSentence(std::string_view text) {
   return !text.empty() && (text.back() == '.' || text.back() == '!' || text.back() == '?');
 }
@@ -50,14 +62,16 @@ Status LocalError(std::string what, int error_number, std::string advice) {
 
 int ExitCodeOf(const Status& status) {
   if (status.ok()) return kExitOk;
+  if (NeverSent(status)) return InfoOf(Reason::UNAVAILABLE).exit_code;
   return InfoOf(ReasonNamed(status.reason())).exit_code;
 }
 
 std::string ErrorText(const Status& status) {
   std::string text = "error: " + std::string(status.message());
-  if (status.advice().empty()) return text;
+  const std::string_view advice = AdviceOf(status);
+  if (advice.empty()) return text;
   text += EndsSentence(text) ? " " : ". ";
-  text += status.advice();
+  text += advice;
   return text;
 }
 
@@ -65,7 +79,7 @@ std::string ErrorJson(const Status& status) {
   nlohmann::ordered_json error;
   error["reason"] = std::string(status.reason());
   error["message"] = std::string(status.message());
-  error["advice"] = std::string(status.advice());
+  error["advice"] = std::string(AdviceOf(status));
   error["retryable"] = status.retryable();
   error["outcome"] = std::string(OutcomeName(status.outcome()));
   nlohmann::ordered_json details = nlohmann::ordered_json::object();

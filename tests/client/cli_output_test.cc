@@ -184,6 +184,14 @@ TEST(CliErrorTest, ExitCodesFollowTheErrorTable) {
   for (const ErrorInfo& row : AllErrors()) {
     EXPECT_EQ(ExitCodeOf(Status({.reason = std::string(row.name)})), row.exit_code) << row.name;
   }
+  // Nothing was sent: exit code 7 and its advice would say that something may have been.
+  const Status never_sent({.reason = "DEADLINE_EXCEEDED",
+                           .message = "not delivered",
+                           .advice = "It may or may not be in the log.",
+                           .outcome = RequestOutcome::kNotApplied});
+  EXPECT_EQ(ExitCodeOf(never_sent), InfoOf(Reason::UNAVAILABLE).exit_code);
+  EXPECT_EQ(ErrorText(never_sent).find("may or may not"), std::string::npos);
+  EXPECT_EQ(ErrorJson(never_sent).find("may or may not"), std::string::npos);
   EXPECT_EQ(ExitCodeOf(Status()), 0);
   EXPECT_EQ(ExitCodeOf(UsageError("x", "y")), 2);
   EXPECT_EQ(ExitCodeOf(LocalError("x", 2, "y")), 1);
