@@ -61,7 +61,7 @@ absl::StatusOr<std::unique_ptr<Broker>> Broker::Open(FileSystem& files, const Cl
 void Broker::Start(absl::AnyInvocable<void(absl::Status)> ready) {
   const ReplicaId self{directory_->identity().node, ReplicaEpoch(1)};
   Placement metadata;
-  metadata.options = {kMetadataGroup, self, limits::kDefaultSegmentBytes};
+  metadata.options = {kMetadataGroup, self, {.segment_bytes = limits::kDefaultSegmentBytes}};
   metadata.bootstrap.configuration.voters = {self};
   metadata.bootstrap.append_time = clock_.Wall();
   host_->Place(std::move(metadata), [this, ready = std::move(ready)](absl::Status status) mutable {

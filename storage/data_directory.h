@@ -70,6 +70,9 @@ class DataDirectory {
   // Groups with a replica here, ascending.
   [[nodiscard]] virtual std::vector<GroupId> groups() const = 0;
 
+  // Newest append time of all replicas as they were found at the start; 0 when there was none.
+  [[nodiscard]] virtual WallTime newest_append_time() const = 0;
+
   // The log of a group that exists here, used on `shard`. NotFound otherwise. At most one instance
   // of a log may be alive.
   virtual absl::StatusOr<std::unique_ptr<PartitionLog>> OpenLog(GroupId group, Executor& shard) = 0;

@@ -1,5 +1,6 @@
 #include "storage/local_directory.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/check.h"
@@ -96,6 +97,8 @@ absl::Status LocalDirectory::Start(Random& random) {
     state = std::move(recovered->checkpoint);
     report_ = std::move(recovered->report);
     replicas_ = std::move(recovered->replicas);
+    for (const auto& [group, replica] : replicas_)
+      newest_append_time_ = std::max(newest_append_time_, replica->scalars.end.append_time);
   } else if (absl::IsNotFound(recovered.status())) {
     // New, or a creation that was cut short before its first checkpoint: nothing was ever
     // acknowledged.

@@ -30,6 +30,7 @@ class LocalDirectory final : public DataDirectory {
   [[nodiscard]] const RecoveryReport& recovery() const override { return report_; }
   [[nodiscard]] uint64_t process_epoch() const override { return journal_->process_epoch(); }
   [[nodiscard]] std::vector<GroupId> groups() const override;
+  [[nodiscard]] WallTime newest_append_time() const override { return newest_append_time_; }
   absl::StatusOr<std::unique_ptr<PartitionLog>> OpenLog(GroupId group, Executor& shard) override;
   void CreateLog(
       GroupId group, ReplicaEpoch epoch, std::optional<Bootstrap> bootstrap, Executor& shard,
@@ -80,6 +81,7 @@ class LocalDirectory final : public DataDirectory {
   const DirectoryPaths paths_;
   DirectoryIdentity identity_;
   RecoveryReport report_;
+  WallTime newest_append_time_;
   SegmentContext context_;  // complete once the identity is known
   const std::shared_ptr<DirtyBudget> budget_;
   EntryCache cache_;

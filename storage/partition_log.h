@@ -26,6 +26,7 @@ struct SegmentSpan {
   Index first_index;
   Offset base_offset;
   uint64_t bytes = 0;
+  WallTime begin_time;  // append time of its segment start; of the last entry where not known
   WallTime max_append_time;
 };
 

@@ -195,7 +195,7 @@ absl::Status Recovery::LoadSegments(Work& work) {
           StrCat("cut ", stat.size - end, " bytes behind the end of ", segment->path()));
     }
     VARVE_RETURN_IF_ERROR(segment->SaveIndex(segment->TakeUnsavedRows(end)));
-    work.files->segments.push_back({segment, end, end});
+    work.files->segments.push_back({segment, end, end, WallTime{}});
   }
   return absl::OkStatus();
 }
@@ -219,6 +219,7 @@ absl::Status Recovery::LoadEpochs(Work& work) {
     return MakeError(Reason::DATA_LOSS, "segment \"", active.segment->path(),
                      "\" does not begin with a segment start");
   files.epochs = meta->epochs;
+  files.segments.back().begin_time = start[0].header.append_time;
   const auto note = [&](const EntryHeader& header) {
     if (files.epochs.empty() || files.epochs.back().term < header.term)
       files.epochs.push_back({header.term, header.first_index, header.base_offset});

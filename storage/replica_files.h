@@ -22,6 +22,7 @@ struct PlacedSegment {
   std::shared_ptr<Segment> segment;
   uint64_t end = 0;          // position behind the last entry that was given to the journal
   uint64_t written_end = 0;  // position behind the last entry in the file
+  WallTime begin_time;       // append time of the segment start; 0: not read
 };
 
 // Where segments stand after the writer has carried out a frame.

@@ -190,7 +190,7 @@ void SegmentLog::BeginSegment(const Entry& start, Draft* draft) {
   draft->frame.steps.push_back(std::move(set));
   PlacedSegment placed{
       std::make_shared<Segment>(parts_.context, files_->directory, files_->group, ref),
-      kFileHeaderBytes, kFileHeaderBytes};
+      kFileHeaderBytes, kFileHeaderBytes, start.header.append_time};
   draft->work.appends.push_back({placed.segment, true, kFileHeaderBytes, {}});
   draft->frame.steps.push_back(AppendStep{ref.file, kFileHeaderBytes, {}});
   files_->segments.push_back(std::move(placed));

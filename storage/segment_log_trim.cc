@@ -76,9 +76,11 @@ std::vector<SegmentSpan> SegmentLog::Segments() const {
   std::lock_guard lock(files_->mutex);
   std::vector<SegmentSpan> out;
   out.reserve(files_->segments.size());
-  for (const PlacedSegment& placed : files_->segments)
+  for (const PlacedSegment& placed : files_->segments) {
+    const WallTime newest = placed.segment->max_append_time();
     out.push_back({placed.segment->first_index(), placed.segment->base_offset(), placed.end,
-                   placed.segment->max_append_time()});
+                   placed.begin_time == WallTime{} ? newest : placed.begin_time, newest});
+  }
   return out;
 }
 

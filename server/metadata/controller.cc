@@ -7,6 +7,7 @@
 #include "common/error.h"
 #include "common/limits.h"
 #include "common/record_batch.h"
+#include "server/metadata/topic_settings.h"
 #include "varve/state/v1/metadata.pb.h"
 
 namespace varve::server {
@@ -29,6 +30,49 @@ Id RandomId(Random& random) {
 template <class Id>
 std::string IdBytes(const Id& id) {
   return {reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size()};
+}
+
+LogPolicy PolicyOf(const TopicConfig& config) {
+  LogPolicy policy;
+  policy.segment_bytes = static_cast<uint64_t>(EffectiveSetting("segment.bytes", config));
+  policy.segment_ms = EffectiveSetting("segment.ms", config);
+  policy.retention_ms = EffectiveSetting("retention.ms", config);
+  policy.retention_bytes = EffectiveSetting("retention.bytes", config);
+  return policy;
+}
+
+EntityChange TopicChange(const TopicEntry& topic) {
+  state::TopicValue value;
+  value.set_name(topic.name);
+  value.set_id(IdBytes(topic.id));
+  value.set_partitions(static_cast<uint32_t>(topic.partitions.size()));
+  value.set_replication_factor(topic.replication_factor);
+  value.set_max_batch_bytes(topic.config.max_batch_bytes);
+  value.set_segment_bytes(topic.config.segment_bytes);
+  value.set_created_ms(topic.created.value());
+  if (topic.config.segment_ms) value.set_segment_ms(*topic.config.segment_ms);
+  if (topic.config.retention_ms) value.set_retention_ms(*topic.config.retention_ms);
+  if (topic.config.retention_bytes) value.set_retention_bytes(*topic.config.retention_bytes);
+  return {TopicKey(std::string(kNamespace), topic.id), value.SerializeAsString()};
+}
+
+absl::Status SetTwice(std::string_view name) {
+  return MakeError(Reason::INVALID_CONFIG, "the request names the setting ", name, " twice");
+}
+
+absl::Status AlterConfig(const AlterTopicRequest& request, TopicConfig* config) {
+  std::set<std::string_view> named;
+  for (const TopicSetting& setting : request.set) {
+    if (!named.insert(setting.name).second) return SetTwice(setting.name);
+    VARVE_RETURN_IF_ERROR(SetTopicSetting(setting.name, setting.value, config));
+  }
+  for (const std::string& name : request.unset) {
+    if (!named.insert(name).second) return SetTwice(name);
+    VARVE_RETURN_IF_ERROR(UnsetTopicSetting(name, config));
+  }
+  if (named.empty())
+    return MakeError(Reason::INVALID_REQUEST, "the request neither sets nor unsets anything");
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -138,6 +182,8 @@ void Controller::Act(const MetadataChanges& changes) {
   for (const TopicRef& topic : changes.put_topics) {
     PlaceTopic(topic, [self = self_, topic](absl::Status status) {
       if (*self == nullptr) return;
+      if (auto altered = (*self)->alters_.extract(topic->id); !altered.empty())
+        return altered.mapped()(topic);
       auto node = (*self)->creates_.extract(topic->id);
       if (node.empty()) return;
       (*self)->creating_.erase(topic->name);
@@ -176,8 +222,7 @@ void Controller::PlaceTopic(const TopicRef& topic, Done done) {
     Placement place;
     place.options.group = placement.group;
     place.options.self = *mine;
-    place.options.segment_bytes = topic->config.segment_bytes == 0 ? limits::kDefaultSegmentBytes
-                                                                   : topic->config.segment_bytes;
+    place.options.policy = PolicyOf(topic->config);
     place.bootstrap.configuration.voters = placement.replicas;
     place.bootstrap.append_time = placement.created;
     host_.Place(std::move(place), [this, group = placement.group, step](absl::Status status) {
@@ -261,30 +306,26 @@ absl::Status Controller::CheckCreate(CreateTopicRequest* request) const {
   if (request->replication_factor != 1)
     return MakeError(Reason::INVALID_REPLICATION, "replication factor ",
                      request->replication_factor, " needs as many brokers, and the cluster has 1");
-  const TopicConfig& config = request->config;
-  if (config.max_batch_bytes != 0 &&
-      (config.max_batch_bytes < limits::kKiB || config.max_batch_bytes > limits::kMaxBatchBytes))
-    return MakeError(Reason::INVALID_CONFIG, "max_batch_bytes ", config.max_batch_bytes,
-                     " is outside ", limits::kKiB, " to ", limits::kMaxBatchBytes);
-  if (config.segment_bytes != 0 && (config.segment_bytes < limits::kMinSegmentBytes ||
-                                    config.segment_bytes > limits::kMaxSegmentBytes))
-    return MakeError(Reason::INVALID_CONFIG, "segment_bytes ", config.segment_bytes, " is outside ",
-                     limits::kMinSegmentBytes, " to ", limits::kMaxSegmentBytes);
-  return absl::OkStatus();
+  for (size_t i = 0; i < request->settings.size(); ++i) {
+    const TopicSetting& setting = request->settings[i];
+    VARVE_RETURN_IF_ERROR(SetTopicSetting(setting.name, setting.value, &request->config));
+    for (size_t k = 0; k < i; ++k)
+      if (request->settings[k].name == setting.name) return SetTwice(setting.name);
+  }
+  return CheckTopicConfig(request->config);
 }
 
 std::vector<EntityChange> Controller::CreateChanges(const CreateTopicRequest& request, TopicId id,
                                                     WallTime now) {
   std::vector<EntityChange> changes;
-  state::TopicValue topic;
-  topic.set_name(request.name);
-  topic.set_id(IdBytes(id));
-  topic.set_partitions(request.partitions);
-  topic.set_replication_factor(request.replication_factor);
-  topic.set_max_batch_bytes(request.config.max_batch_bytes);
-  topic.set_segment_bytes(request.config.segment_bytes);
-  topic.set_created_ms(now.value());
-  changes.push_back({TopicKey(std::string(kNamespace), id), topic.SerializeAsString()});
+  TopicEntry topic;
+  topic.name = request.name;
+  topic.id = id;
+  topic.partitions.resize(request.partitions);
+  topic.replication_factor = request.replication_factor;
+  topic.config = request.config;
+  topic.created = now;
+  changes.push_back(TopicChange(topic));
   for (uint32_t i = 0; i < request.partitions; ++i) {
     state::PartitionValue partition;
     partition.set_group_id(next_group_.value());
@@ -325,6 +366,29 @@ void Controller::CreateTopic(CreateTopicRequest request, TopicDone done) {
           });
 }
 
+void Controller::AlterTopic(AlterTopicRequest request, TopicDone done) {
+  if (!failure_.ok()) return done(failure_);
+  if (stopped_) return done(MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
+  if (!caught_up_) return done(MakeError(Reason::STARTING, "the metadata is being read"));
+  const TopicRef topic = catalogue_.Find(request.name);
+  if (!topic || deleting_.contains(topic->id) || (request.id && *request.id != topic->id))
+    return done(MakeError(Reason::UNKNOWN_TOPIC, "topic \"", request.name, "\"",
+                          topic ? " has another id, or is being deleted" : " does not exist"));
+  auto altered = std::make_shared<TopicEntry>(*topic);
+  if (absl::Status status = AlterConfig(request, &altered->config); !status.ok())
+    return done(std::move(status));
+  if (request.validate_only || altered->config == topic->config) return done(TopicRef(altered));
+  // The next change must begin from this one.
+  if (alters_.contains(topic->id))
+    return done(MakeError(Reason::OVERLOADED, "another change of topic \"", request.name,
+                          "\" is under way"));
+  alters_.emplace(topic->id, std::move(done));
+  Propose({TopicChange(*altered)}, [self = self_, id = topic->id](absl::Status status) {
+    if (status.ok() || *self == nullptr) return;  // answered when the fold has applied it
+    if (auto node = (*self)->alters_.extract(id); !node.empty()) node.mapped()(std::move(status));
+  });
+}
+
 void Controller::DeleteTopic(DeleteTopicRequest request, Done done) {
   if (!failure_.ok()) return done(failure_);
   if (stopped_) return done(MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
@@ -333,6 +397,7 @@ void Controller::DeleteTopic(DeleteTopicRequest request, Done done) {
   if (!topic || (request.id && *request.id != topic->id))
     return done(MakeError(Reason::UNKNOWN_TOPIC, "topic \"", request.name, "\"",
                           topic ? " has another id" : " does not exist"));
+  deleting_.insert(topic->id);
   std::vector<EntityChange> changes;
   const WallTime now = clock_.Wall();
   changes.push_back({TopicKey(std::string(kNamespace), topic->id), std::nullopt});
@@ -351,6 +416,9 @@ void Controller::DeleteTopic(DeleteTopicRequest request, Done done) {
   }
   Propose(std::move(changes),
           [self = self_, id = topic->id, done = std::move(done)](absl::Status status) mutable {
+            if (*self != nullptr && InfoOf(ReasonOf(status)).outcome == Outcome::NOT_APPLIED &&
+                !status.ok())
+              (*self)->deleting_.erase(id);
             if (!status.ok() || *self == nullptr) return done(std::move(status));
             // Decided, but this fold applies no more: nobody would answer.
             if ((*self)->stopped_)
@@ -368,6 +436,7 @@ void Controller::ResolveDeletes() {
       continue;
     }
     Done done = std::move(at->second);
+    deleting_.erase(at->first);
     at = deletes_.erase(at);
     done(absl::OkStatus());
   }
@@ -397,6 +466,7 @@ void Controller::Stop() {
                 "the broker stopped before the decision was known to be carried out");
   for (auto& [id, done] : std::exchange(creates_, {})) done(unknown);
   for (auto& [id, done] : std::exchange(deletes_, {})) done(unknown);
+  for (auto& [id, done] : std::exchange(alters_, {})) done(unknown);
   if (ready_) std::exchange(ready_, {})(MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
   store_.Flush().IgnoreError();
 }

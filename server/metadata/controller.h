@@ -45,6 +45,9 @@ class Controller {
   // TOPIC_EXISTS, INVALID_PARTITIONS, INVALID_REPLICATION, INVALID_CONFIG, OVERLOADED, and those of
   // Append.
   void CreateTopic(CreateTopicRequest request, TopicDone done);
+  // Answered when the fold has the new settings and this broker's partitions act by them.
+  // UNKNOWN_TOPIC, INVALID_CONFIG; OVERLOADED while another change of the topic is under way.
+  void AlterTopic(AlterTopicRequest request, TopicDone done);
   // Answered when the topic is gone from the catalogue. UNKNOWN_TOPIC when it is not there.
   void DeleteTopic(DeleteTopicRequest request, Done done);
 
@@ -90,6 +93,9 @@ class Controller {
   std::map<std::string, uint32_t> creating_;  // names under way, with their partitions
   std::map<TopicId, TopicDone> creates_;
   std::multimap<TopicId, Done> deletes_;
+  std::map<TopicId, TopicDone> alters_;
+  std::set<TopicId>
+      deleting_;  // decided or about to be: nothing may be written about them any more
   std::shared_ptr<Controller*> self_;
 };
 

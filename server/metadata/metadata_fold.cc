@@ -141,7 +141,13 @@ absl::Status MetadataFold::ReadEntity(const EntityKey& key, std::string_view val
       topic->name = value_message.name();
       topic->id = key.topic;
       topic->replication_factor = value_message.replication_factor();
-      topic->config = {value_message.max_batch_bytes(), value_message.segment_bytes()};
+      topic->config.max_batch_bytes = value_message.max_batch_bytes();
+      topic->config.segment_bytes = value_message.segment_bytes();
+      if (value_message.has_segment_ms()) topic->config.segment_ms = value_message.segment_ms();
+      if (value_message.has_retention_ms())
+        topic->config.retention_ms = value_message.retention_ms();
+      if (value_message.has_retention_bytes())
+        topic->config.retention_bytes = value_message.retention_bytes();
       topic->created = WallTime(value_message.created_ms());
       topic->partitions.resize(value_message.partitions());
       (*drafts)[key.topic].topic = std::move(topic);
@@ -171,12 +177,16 @@ void MetadataFold::RemoveEntity(const EntityKey& key) {
   if (key.type == EntityType::kRemovedGroup) removed_groups_.erase(key.group);
 }
 
-// Topics and their partitions are written together; a partition alone replaces one of a known
-// topic.
+// A new topic and its partitions are written together; a partition alone replaces one of a known
+// topic, a topic alone its settings.
 absl::Status MetadataFold::Publish(std::map<TopicId, Draft> drafts, MetadataChanges* changes) {
   for (auto& [id, draft] : drafts) {
+    const TopicRef known = catalogue_.FindById(id);
+    if (draft.topic && known) {  // new settings: the partitions stay where they are
+      const size_t count = std::min(known->partitions.size(), draft.topic->partitions.size());
+      std::copy_n(known->partitions.begin(), count, draft.topic->partitions.begin());
+    }
     if (!draft.topic) {
-      const TopicRef known = catalogue_.FindById(id);
       if (!known)
         return MakeError(Reason::DATA_LOSS, "a partition of topic ", id.ToString(),
                          ", which does not exist");

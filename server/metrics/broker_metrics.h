@@ -71,7 +71,7 @@ inline constexpr size_t kMaxTopicSeries = 1000;
 
 class BrokerMetrics {
  public:
-  static constexpr size_t kRpcs = 11;
+  static constexpr size_t kRpcs = 13;
   struct RpcMetrics {
     Counter requests;
     LatencyHistogram latency;

@@ -10,13 +10,16 @@
 namespace varve::server {
 
 Partition::Partition(PartitionOptions options, std::unique_ptr<storage::PartitionLog> log,
-                     storage::DataDirectory& directory, Executor& shard, const Clock& clock)
+                     storage::DataDirectory& directory, Executor& shard, const Clock& clock,
+                     ClockWatch& clock_watch)
     : options_(options),
       directory_(directory),
       shard_(shard),
       clock_(clock),
+      clock_watch_(clock_watch),
       log_(std::move(log)),
       log_store_(*log_),
+      policy_(options.policy),
       self_(std::make_shared<Partition*>(this)) {
   raft_ = std::make_unique<raft::Group>(
       raft::CoreOptions{options_.group, options_.self, limits::kMaxUncommittedBytes}, log_store_,
@@ -33,11 +36,13 @@ void Partition::Start() { raft_->Start(); }
 void Partition::Stop() {
   if (stopped_) return;
   stopped_ = true;
+  shard_.Cancel(std::exchange(review_timer_, TimerId{}));
   raft_->Stop();
   const absl::Status unknown = MakeError(
       Reason::OUTCOME_UNKNOWN, "the broker stopped before the batch was known to be committed");
   for (auto& [id, append] : std::exchange(appends_, {})) Reply(std::move(append.done), unknown);
   const absl::Status stopping = MakeError(Reason::SHUTTING_DOWN, "the broker is stopping");
+  for (auto& [id, done] : std::exchange(trims_, {})) ReplyTrim(std::move(done), unknown);
   for (PendingAppend& append : std::exchange(waiting_for_room_, {}))
     Reply(std::move(append.done), stopping);
   for (auto& [id, done] : std::exchange(reads_, {}))
@@ -94,20 +99,34 @@ void Partition::ProposeBatch(PendingAppend append) {
 
 // The leader alone decides where segments begin, so that they are equal on every replica.
 void Partition::BeginSegmentIfFull(uint64_t next_frame_bytes) {
-  if (!serving() || bytes_in_segment_ + next_frame_bytes <= options_.segment_bytes) return;
+  if (!serving() || bytes_in_segment_ + next_frame_bytes <= policy_.segment_bytes) return;
+  BeginSegment();
+}
+
+void Partition::BeginSegment() {
   const Configurations& configurations = log_->configurations();
   const ConfigurationAt& current =
       configurations.uncommitted ? *configurations.uncommitted : configurations.committed;
   const std::string body =
       EncodeMeta(SegmentStart{current.index, current.configuration, log_->epochs(), StateDigest{}});
-  raft_->Propose(FrameBuffer::Copy(body), EntryKind::kMeta, 0, std::nullopt);
+  roll_ = raft_->Propose(FrameBuffer::Copy(body), EntryKind::kMeta, 0, std::nullopt);
   bytes_in_segment_ = kEntryHeaderBytes + body.size();
 }
 
 void Partition::OnProposal(raft::ProposalResult result) {
-  const auto at = appends_.find(result.id);
-  if (at == appends_.end()) return;  // a segment start
   if (std::holds_alternative<raft::ProposalAccepted>(result.result)) return;
+  if (auto trim = trims_.extract(result.id); !trim.empty())
+    return FinishTrim(std::move(trim.mapped()), result);
+  if (retention_trim_ == result.id) {
+    retention_trim_.reset();
+    return ArmReview();
+  }
+  if (roll_ == result.id) {
+    roll_.reset();
+    return ReviewRetention();
+  }
+  const auto at = appends_.find(result.id);
+  if (at == appends_.end()) return;  // a segment start that another one followed
   AppendDone done = std::move(at->second.done);
   const size_t dirty_bytes = at->second.dirty_bytes;
   appends_.erase(at);
@@ -139,6 +158,8 @@ void Partition::Reply(AppendDone done, absl::StatusOr<AppendOutcome> outcome) {
 // -----------------------------------------------------------------------------------------
 
 void Partition::OnCommitted(Index index, Offset high_watermark) {
+  ApplyTrims(index);
+  if (review_timer_ == TimerId{}) ArmReview();
   WakeReaders();
   if (commit_listener_) commit_listener_(index);
 }
@@ -151,6 +172,7 @@ void Partition::OnRoleChange(const raft::RoleChange& change) {
 void Partition::OnLeadershipConfirmed() {
   WakeAllReaders();
   for (Task& wake : std::exchange(serving_waiters_, {})) shard_.Post(std::move(wake));
+  ReviewRetention();
 }
 
 bool Partition::serving() const { return !stopped_ && raft_->core().leadership_confirmed(); }

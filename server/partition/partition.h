@@ -13,16 +13,27 @@
 #include "absl/status/statusor.h"
 #include "common/executor.h"
 #include "raft/group.h"
+#include "server/partition/clock_watch.h"
 #include "server/partition/log_store_adapter.h"
 #include "server/service/messages.h"
 #include "storage/data_directory.h"
 
 namespace varve::server {
 
+// What the leader of a partition does about its segments, from the topic's settings.
+struct LogPolicy {
+  uint64_t segment_bytes = 0;  // a new segment begins when the active one has reached it
+  // -1: no limit. Times are ages by append time, in ms.
+  int64_t segment_ms = -1;
+  int64_t retention_ms = -1;
+  int64_t retention_bytes = -1;  // whole segments go while so much stays
+  bool operator==(const LogPolicy&) const = default;
+};
+
 struct PartitionOptions {
   GroupId group;
   ReplicaId self;
-  uint64_t segment_bytes = 0;  // the leader begins a new segment when the active one has reached it
+  LogPolicy policy;
 };
 
 struct AppendOutcome {
@@ -49,10 +60,12 @@ class Partition final : private raft::GroupListener {
   using AppendDone = absl::AnyInvocable<void(absl::StatusOr<AppendOutcome>)>;
   using ReadDone = absl::AnyInvocable<void(absl::StatusOr<ReadOutcome>)>;
   using TimeDone = absl::AnyInvocable<void(absl::StatusOr<std::optional<storage::TimeLookup>>)>;
+  using TrimDone = absl::AnyInvocable<void(absl::StatusOr<Offset>)>;
   using WaiterId = uint64_t;
 
   Partition(PartitionOptions options, std::unique_ptr<storage::PartitionLog> log,
-            storage::DataDirectory& directory, Executor& shard, const Clock& clock);
+            storage::DataDirectory& directory, Executor& shard, const Clock& clock,
+            ClockWatch& clock_watch);
   ~Partition() override;
 
   // Joins the group: a single voter elects itself.
@@ -69,6 +82,15 @@ class Partition final : private raft::GroupListener {
   void Read(Offset from, size_t max_bytes, ReadDone done);
   // First committed record appended at or after `time`.
   void FindAppendTime(WallTime time, TimeDone done);
+
+  // Moves the log start up to `before`, or to the high watermark; `done` gets the log start, which
+  // may lie above. A Trim entry decides it. OFFSET_OUT_OF_RANGE beyond the high watermark;
+  // NOT_LEADER and the like as Append.
+  void TrimTo(std::optional<Offset> before, TrimDone done);
+  // Takes effect with the next decision.
+  void SetPolicy(const LogPolicy& policy);
+  // Rolls and trims what is due by now, if this replica leads.
+  void ReviewRetention();
 
   // Calls `wake` once: when the high watermark is above `offset`, or serving state changed (then
   // ask again).
@@ -110,6 +132,16 @@ class Partition final : private raft::GroupListener {
   bool ReserveDirty(size_t bytes);
   void ProposeBatch(PendingAppend append);
   void BeginSegmentIfFull(uint64_t next_frame_bytes);
+  void BeginSegment();
+  // partition_trim.cc
+  raft::ProposalId ProposeTrim(Offset log_start);
+  void ApplyTrims(Index committed);
+  void FinishTrim(TrimDone done, const raft::ProposalResult& result);
+  void ReplyTrim(TrimDone done, absl::StatusOr<Offset> outcome);
+  [[nodiscard]] Offset RetainedFrom(WallTime now) const;
+  [[nodiscard]] bool RollIsDue(WallTime now) const;
+  [[nodiscard]] std::optional<WallTime> NextReview() const;
+  void ArmReview();
   void Reply(AppendDone done, absl::StatusOr<AppendOutcome> outcome);
   void FinishRead(uint64_t read, Offset from, absl::StatusOr<storage::ReadResult> result);
   void FinishLookup(uint64_t lookup, absl::StatusOr<std::optional<storage::TimeLookup>> result);
@@ -122,6 +154,7 @@ class Partition final : private raft::GroupListener {
   storage::DataDirectory& directory_;
   Executor& shard_;
   const Clock& clock_;
+  ClockWatch& clock_watch_;
   std::unique_ptr<storage::PartitionLog> log_;
   LogStoreAdapter log_store_;
   std::unique_ptr<raft::Group> raft_;
@@ -134,7 +167,13 @@ class Partition final : private raft::GroupListener {
     AppendDone done;
   };
   std::map<raft::ProposalId, ProposedAppend> appends_;
+  LogPolicy policy_;
+  bool ages_count_ = true;         // false while deletion by age is paused
   uint64_t bytes_in_segment_ = 0;  // of the active segment, proposals included
+  std::map<raft::ProposalId, TrimDone> trims_;
+  std::optional<raft::ProposalId> roll_;            // a segment start under way
+  std::optional<raft::ProposalId> retention_trim_;  // a trim by retention under way
+  TimerId review_timer_;                            // 0: nothing will be due
 
   // Under way in the log, which drops them when it is destroyed: Stop answers what is left.
   std::map<uint64_t, ReadDone> reads_;

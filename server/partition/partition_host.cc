@@ -9,7 +9,7 @@ namespace varve::server {
 
 PartitionHost::PartitionHost(storage::DataDirectory& directory, std::vector<Executor*> shards,
                              const Clock& clock)
-    : directory_(directory), clock_(clock) {
+    : directory_(directory), clock_(clock), clock_watch_(clock, directory.newest_append_time()) {
   VARVE_CHECK(!shards.empty());
   for (Executor* executor : shards) {
     shards_.push_back(std::make_unique<Shard>());
@@ -53,8 +53,11 @@ void PartitionHost::PlaceOnShard(Shard& shard, Placement placement,
                                  absl::AnyInvocable<void(absl::Status)> done) {
   const GroupId group = placement.options.group;
   if (stopping_.load()) return done(MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
-  if (shard.partitions.contains(group) || shard.creating.contains(group))
+  if (const auto at = shard.partitions.find(group); at != shard.partitions.end()) {
+    at->second->SetPolicy(placement.options.policy);
     return done(absl::OkStatus());
+  }
+  if (shard.creating.contains(group)) return done(absl::OkStatus());
   auto open = directory_.OpenLog(group, *shard.executor);
   if (open.ok()) {
     Adopt(shard, placement.options, std::move(*open));
@@ -87,8 +90,8 @@ void PartitionHost::OnCreated(Shard& shard, const PartitionOptions& options,
 
 void PartitionHost::Adopt(Shard& shard, const PartitionOptions& options,
                           std::unique_ptr<storage::PartitionLog> log) {
-  auto partition =
-      std::make_unique<Partition>(options, std::move(log), directory_, *shard.executor, clock_);
+  auto partition = std::make_unique<Partition>(options, std::move(log), directory_, *shard.executor,
+                                               clock_, clock_watch_);
   Partition* raw = partition.get();
   shard.partitions.emplace(options.group, std::move(partition));
   size_.fetch_add(1, std::memory_order_relaxed);
@@ -112,6 +115,14 @@ void PartitionHost::RemoveOnShard(Shard& shard, GroupId group,
                        [done = std::move(done)](absl::Status status) mutable {
                          done(absl::IsNotFound(status) ? absl::OkStatus() : status);
                        });
+}
+
+void PartitionHost::ReviewRetention() {
+  for (auto& shard : shards_) {
+    shard->executor->Post([&shard = *shard] {
+      for (auto& [group, partition] : shard.partitions) partition->ReviewRetention();
+    });
+  }
 }
 
 void PartitionHost::StopAll(Task done) {

@@ -11,6 +11,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "common/executor.h"
+#include "server/partition/clock_watch.h"
 #include "server/partition/partition.h"
 #include "storage/data_directory.h"
 
@@ -32,8 +33,8 @@ class PartitionHost {
   // Partitions must have been stopped (StopAll) or their shards no longer run.
   ~PartitionHost();
 
-  // Opens the group's log, or creates it, and starts the partition. Placing what is already here is
-  // harmless. `done` gets the error of storage, if any.
+  // Opens the group's log, or creates it, and starts the partition. Placing what is already here
+  // gives it the policy. `done` gets the error of storage, if any.
   void Place(Placement placement, absl::AnyInvocable<void(absl::Status)> done);
   // Stops the partition and removes its data for good; `done` when that is durable. OK when it is
   // not here.
@@ -50,6 +51,9 @@ class PartitionHost {
 
   // Stops and closes every partition; `done` runs (on some shard) when all logs are destroyed.
   void StopAll(Task done);
+  [[nodiscard]] ClockWatch& clock_watch() { return clock_watch_; }
+  // Makes up at once for what a pause of retention held back.
+  void ReviewRetention();
   [[nodiscard]] uint64_t size() const { return size_.load(std::memory_order_relaxed); }
 
  private:
@@ -72,6 +76,7 @@ class PartitionHost {
 
   storage::DataDirectory& directory_;
   const Clock& clock_;
+  ClockWatch clock_watch_;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::atomic<uint64_t> size_{0};
   std::atomic<bool> stopping_{false};

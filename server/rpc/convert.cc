@@ -5,6 +5,7 @@
 
 #include "common/error.h"
 #include "common/limits.h"
+#include "server/metadata/topic_settings.h"
 #include "server/rpc/status_codec.h"
 
 namespace varve::server {
@@ -62,6 +63,12 @@ void ToProto(const TopicInfo& in, v1::Topic* out) {
     p->set_log_start(partition.bounds.log_start.value());
     p->set_high_watermark(partition.bounds.high_watermark.value());
     p->set_size_bytes(partition.size_bytes);
+  }
+  for (const TopicSetting& setting : DescribeTopicConfig(in.config)) {
+    v1::TopicSetting* to = out->add_settings();
+    to->set_name(setting.name);
+    to->set_value(setting.value);
+    to->set_is_default(setting.is_default);
   }
 }
 
@@ -177,12 +184,17 @@ absl::StatusOr<ListOffsetsRequest> FromProto(const v1::ListOffsetsRequest& in) {
 }
 
 absl::StatusOr<CreateTopicRequest> FromProto(const v1::CreateTopicRequest& in) {
-  return CreateTopicRequest{in.name(),
-                            in.partitions(),
-                            in.replication_factor(),
-                            {in.config().max_batch_bytes(), in.config().segment_bytes()},
-                            in.validate_only(),
-                            Features(in.required_features())};
+  CreateTopicRequest out;
+  out.name = in.name();
+  out.partitions = in.partitions();
+  out.replication_factor = in.replication_factor();
+  out.config.max_batch_bytes = in.config().max_batch_bytes();
+  out.config.segment_bytes = in.config().segment_bytes();
+  out.validate_only = in.validate_only();
+  for (const v1::TopicSetting& setting : in.settings())
+    out.settings.push_back({setting.name(), setting.value(), false});
+  out.required_features = Features(in.required_features());
+  return out;
 }
 
 absl::StatusOr<GetTopicRequest> FromProto(const v1::GetTopicRequest& in) {
@@ -194,15 +206,48 @@ absl::StatusOr<ListTopicsRequest> FromProto(const v1::ListTopicsRequest& in) {
                            Features(in.required_features())};
 }
 
+absl::Status ReadTopicId(const std::string& in, std::optional<TopicId>* out) {
+  if (in.empty()) return absl::OkStatus();
+  TopicId id;
+  if (in.size() != id.bytes.size())
+    return MakeError(Reason::INVALID_REQUEST, "a topic id has ", id.bytes.size(), " bytes, not ",
+                     in.size());
+  std::copy(in.begin(), in.end(), id.bytes.begin());
+  *out = id;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<AlterTopicRequest> FromProto(const v1::AlterTopicRequest& in) {
+  AlterTopicRequest out;
+  out.name = in.name();
+  VARVE_RETURN_IF_ERROR(ReadTopicId(in.id(), &out.id));
+  for (const v1::TopicSetting& setting : in.set())
+    out.set.push_back({setting.name(), setting.value(), false});
+  out.unset.assign(in.unset().begin(), in.unset().end());
+  out.validate_only = in.validate_only();
+  out.required_features = Features(in.required_features());
+  return out;
+}
+
 absl::StatusOr<DeleteTopicRequest> FromProto(const v1::DeleteTopicRequest& in) {
   DeleteTopicRequest out{in.name(), std::nullopt, Features(in.required_features())};
-  if (in.id().empty()) return out;
-  TopicId id;
-  if (in.id().size() != id.bytes.size())
-    return MakeError(Reason::INVALID_REQUEST, "a topic id has ", id.bytes.size(), " bytes, not ",
-                     in.id().size());
-  std::copy(in.id().begin(), in.id().end(), id.bytes.begin());
-  out.id = id;
+  VARVE_RETURN_IF_ERROR(ReadTopicId(in.id(), &out.id));
+  return out;
+}
+
+absl::StatusOr<DeleteRecordsRequest> FromProto(const v1::DeleteRecordsRequest& in) {
+  DeleteRecordsRequest out;
+  for (const v1::DeleteRecordsItem& item : in.items()) {
+    DeleteRecordsItem& to = out.items.emplace_back();
+    to.topic = item.topic();
+    to.partition = PartitionId(item.partition());
+    if (item.has_offset())
+      to.before = Offset(item.offset());
+    else if (!item.high_watermark())
+      return MakeError(Reason::INVALID_REQUEST,
+                       "the item names neither an offset nor the high watermark");
+  }
+  out.required_features = Features(in.required_features());
   return out;
 }
 
@@ -259,7 +304,18 @@ void ToProto(const ListOffsetsReply& in, v1::ListOffsetsReply* out) {
   }
 }
 
+void ToProto(const DeleteRecordsReply& in, v1::DeleteRecordsReply* out) {
+  for (const DeleteRecordsResult& result : in.results) {
+    v1::DeleteRecordsResult* to = out->add_results();
+    to->set_topic(result.topic);
+    to->set_partition(result.partition.value());
+    to->set_log_start(result.log_start.value());
+    if (!result.status.ok()) EncodeStatus(result.status, to->mutable_error());
+  }
+}
+
 void ToProto(const TopicInfo& in, v1::CreateTopicReply* out) { ToProto(in, out->mutable_topic()); }
+void ToProto(const TopicInfo& in, v1::AlterTopicReply* out) { ToProto(in, out->mutable_topic()); }
 void ToProto(const TopicInfo& in, v1::GetTopicReply* out) { ToProto(in, out->mutable_topic()); }
 
 void ToProto(const ListTopicsReply& in, v1::ListTopicsReply* out) {

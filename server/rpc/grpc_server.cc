@@ -57,6 +57,12 @@ class LogDoor final : public v1::LogService::CallbackService {
     return CallUnary(parts_.service, parts_.clock, call, request, reply,
                      &BrokerService::ListOffsets);
   }
+  ServerUnaryReactor* DeleteRecords(CallbackServerContext* call,
+                                    const v1::DeleteRecordsRequest* request,
+                                    v1::DeleteRecordsReply* reply) override {
+    return CallUnary(parts_.service, parts_.clock, call, request, reply,
+                     &BrokerService::DeleteRecords);
+  }
   grpc::ServerBidiReactor<v1::ProduceStreamRequest, v1::ProduceStreamReply>* ProduceStream(
       CallbackServerContext* call) override {
     return new server::ProduceStream(parts_, call);
@@ -87,6 +93,11 @@ class TopicDoor final : public v1::TopicService::CallbackService {
                                  v1::ListTopicsReply* reply) override {
     return CallUnary(parts_.service, parts_.clock, call, request, reply,
                      &BrokerService::ListTopics);
+  }
+  ServerUnaryReactor* AlterTopic(CallbackServerContext* call, const v1::AlterTopicRequest* request,
+                                 v1::AlterTopicReply* reply) override {
+    return CallUnary(parts_.service, parts_.clock, call, request, reply,
+                     &BrokerService::AlterTopic);
   }
   ServerUnaryReactor* DeleteTopic(CallbackServerContext* call,
                                   const v1::DeleteTopicRequest* request,

@@ -122,12 +122,16 @@ class BrokerService {
   virtual void Fetch(RequestContext context, FetchRequest request, Reply<FetchReply> reply) = 0;
   virtual void ListOffsets(RequestContext context, ListOffsetsRequest request,
                            Reply<ListOffsetsReply> reply) = 0;
+  virtual void DeleteRecords(RequestContext context, DeleteRecordsRequest request,
+                             Reply<DeleteRecordsReply> reply) = 0;
   virtual void CreateTopic(RequestContext context, CreateTopicRequest request,
                            Reply<TopicInfo> reply) = 0;
   virtual void GetTopic(RequestContext context, GetTopicRequest request,
                         Reply<TopicInfo> reply) = 0;
   virtual void ListTopics(RequestContext context, ListTopicsRequest request,
                           Reply<ListTopicsReply> reply) = 0;
+  virtual void AlterTopic(RequestContext context, AlterTopicRequest request,
+                          Reply<TopicInfo> reply) = 0;
   virtual void DeleteTopic(RequestContext context, DeleteTopicRequest request,
                            Reply<DeleteTopicReply> reply) = 0;
   virtual void GetFeatures(RequestContext context, GetFeaturesRequest request,

@@ -24,9 +24,11 @@ enum class Rpc : uint8_t {
   kFetch,
   kSubscribe,
   kListOffsets,
+  kDeleteRecords,
   kCreateTopic,
   kGetTopic,
   kListTopics,
+  kAlterTopic,
   kDeleteTopic,
   kGetFeatures,
   kGetCluster,
@@ -35,7 +37,7 @@ enum class Rpc : uint8_t {
 // What a principal must be allowed. Resources come with authentication; until then everybody who
 // reaches a door is "anonymous", and doors open on loopback only unless the configuration says
 // otherwise.
-enum class Right : uint8_t { kNone, kRead, kWrite, kDescribe, kCreate, kDelete };
+enum class Right : uint8_t { kNone, kRead, kWrite, kDescribe, kCreate, kAlter, kDelete };
 
 struct RpcRow {
   Rpc rpc;

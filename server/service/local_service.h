@@ -31,8 +31,8 @@ struct LocalServiceParts {
 };
 
 // One call file per request family: produce_call.cc, fetch_call.cc, list_offsets_call.cc,
-// topic_calls.cc; sessions have their own classes. The thread-safety and reply rules are those of
-// BrokerService.
+// delete_records_call.cc, topic_calls.cc; sessions have their own classes. The thread-safety and
+// reply rules are those of BrokerService.
 class LocalService final : public BrokerService {
  public:
   explicit LocalService(LocalServiceParts parts) : parts_(std::move(parts)) {}
@@ -41,11 +41,15 @@ class LocalService final : public BrokerService {
   void Fetch(RequestContext context, FetchRequest request, Reply<FetchReply> reply) override;
   void ListOffsets(RequestContext context, ListOffsetsRequest request,
                    Reply<ListOffsetsReply> reply) override;
+  void DeleteRecords(RequestContext context, DeleteRecordsRequest request,
+                     Reply<DeleteRecordsReply> reply) override;
   void CreateTopic(RequestContext context, CreateTopicRequest request,
                    Reply<TopicInfo> reply) override;
   void GetTopic(RequestContext context, GetTopicRequest request, Reply<TopicInfo> reply) override;
   void ListTopics(RequestContext context, ListTopicsRequest request,
                   Reply<ListTopicsReply> reply) override;
+  void AlterTopic(RequestContext context, AlterTopicRequest request,
+                  Reply<TopicInfo> reply) override;
   void DeleteTopic(RequestContext context, DeleteTopicRequest request,
                    Reply<DeleteTopicReply> reply) override;
   void GetFeatures(RequestContext context, GetFeaturesRequest request,

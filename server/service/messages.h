@@ -118,10 +118,39 @@ struct ListOffsetsReply {
   std::vector<ListOffsetsResult> results;
 };
 
+struct DeleteRecordsItem {
+  std::string topic;
+  PartitionId partition;
+  std::optional<Offset> before;  // absent: the high watermark
+};
+struct DeleteRecordsRequest {
+  std::vector<DeleteRecordsItem> items;
+  std::vector<std::string> required_features;
+};
+struct DeleteRecordsResult {
+  absl::Status status;
+  std::string topic;
+  PartitionId partition;
+  Offset log_start;
+};
+struct DeleteRecordsReply {
+  std::vector<DeleteRecordsResult> results;
+};
+
 struct TopicConfig {
   uint32_t max_batch_bytes = 0;  // 0: limits::kDefaultBatchBytes
   uint64_t segment_bytes = 0;    // 0: limits::kDefaultSegmentBytes
+  // Absent: default. -1: no limit.
+  std::optional<int64_t> segment_ms;
+  std::optional<int64_t> retention_ms;
+  std::optional<int64_t> retention_bytes;
   bool operator==(const TopicConfig&) const = default;
+};
+// A setting as text: name and value as in docs/operations.md, "Topic settings".
+struct TopicSetting {
+  std::string name;
+  std::string value;
+  bool is_default = false;  // replies only
 };
 struct PartitionInfo {
   PartitionId partition;
@@ -147,6 +176,15 @@ struct CreateTopicRequest {
   uint32_t partitions = 0;          // 0: 1
   uint32_t replication_factor = 0;  // 0: the cluster's default
   TopicConfig config;
+  bool validate_only = false;
+  std::vector<TopicSetting> settings;  // after `config`
+  std::vector<std::string> required_features;
+};
+struct AlterTopicRequest {
+  std::string name;
+  std::optional<TopicId> id;
+  std::vector<TopicSetting> set;
+  std::vector<std::string> unset;
   bool validate_only = false;
   std::vector<std::string> required_features;
 };

@@ -99,6 +99,21 @@ void LocalService::CreateTopic(RequestContext context, CreateTopicRequest reques
       });
 }
 
+void LocalService::AlterTopic(RequestContext context, AlterTopicRequest request,
+                              Reply<TopicInfo> reply) {
+  auto pending = Admit(context, Rpc::kAlterTopic, 0, request.required_features, std::move(reply));
+  if (!pending) return;
+  WithController(
+      parts_, std::move(pending),
+      [this, request = std::move(request)](
+          Controller& controller, std::shared_ptr<PendingReply<TopicInfo>> answer) mutable {
+        controller.AlterTopic(std::move(request), [this, answer](absl::StatusOr<TopicRef> topic) {
+          if (!topic.ok()) return answer->Answer(topic.status());
+          DescribePartitions(*topic, [answer](TopicInfo info) { answer->Answer(std::move(info)); });
+        });
+      });
+}
+
 void LocalService::DeleteTopic(RequestContext context, DeleteTopicRequest request,
                                Reply<DeleteTopicReply> reply) {
   auto pending = Admit(context, Rpc::kDeleteTopic, 0, request.required_features, std::move(reply));
