@@ -61,6 +61,8 @@ struct JournalOptions {
 struct JournalStats {
   uint64_t commits = 0, frames = 0, bytes = 0, seals = 0, recycled = 0, checkpoints = 0;
   Nanos sync_nanos = 0;  // spent in syncs
+  // Frames wait because the disk has no room for another journal file; ends by itself.
+  bool waits_for_space = false;
 };
 
 // Submit and the note calls are thread-safe; everything else runs on the journal's executor, which
@@ -70,7 +72,9 @@ struct JournalStats {
 // frames of one group become durable in the order in which they were submitted; groups with
 // hard-state changes or metadata go first within a commit, the others round-robin. After any I/O
 // error the journal is failed for good: every waiting and later frame gets DISK_FAILED and nothing
-// is retried.
+// is retried. On a full disk frames wait until there is room; the journal asks again by itself.
+// Whoever submits must keep new user data away meanwhile (stats().waits_for_space). Close gives up
+// what still waits, with NO_SPACE.
 class Journal {
  public:
   using Done = absl::AnyInvocable<void(absl::Status)>;
@@ -99,6 +103,8 @@ class Journal {
   // handed out becomes durable with the frame that names it; unnamed ones may be given again after
   // a restart only if no file of that name exists: recovery moves such files away first).
   virtual FileNumber NextFileNumber() = 0;
+  // Another part of the directory failed for good: so does the journal, and what waits is answered.
+  virtual void Fail(absl::Status why) = 0;
   [[nodiscard]] virtual absl::Status health() const = 0;  // DISK_FAILED once failed
   [[nodiscard]] virtual CommitSequence durable_through() const = 0;
   [[nodiscard]] virtual uint64_t process_epoch() const = 0;

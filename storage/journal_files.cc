@@ -20,8 +20,11 @@ constexpr uint64_t kFileToCheckpoint = 20;
 // Spare files kept: enough that a steady load never waits for a file to be zeroed.
 constexpr size_t kMaxSpareFiles = 3;
 
+// Who may not open a file is told so: the disk is sound.
 absl::Status Failed(const absl::Status& status) {
-  return status.ok() ? status : MakeError(Reason::DISK_FAILED, MessageOf(status));
+  return status.ok() || absl::IsPermissionDenied(status)
+             ? status
+             : MakeError(Reason::DISK_FAILED, MessageOf(status));
 }
 
 // For what may be tried again: allocation.

@@ -53,6 +53,7 @@ class JournalRecovery {
 absl::Status JournalRecovery::OpenAll() {
   const auto list = files_.List(directory_);
   if (list.status().code() == absl::StatusCode::kNotFound) return list.status();
+  if (absl::IsPermissionDenied(list.status())) return list.status();
   if (!list.ok()) return MakeError(Reason::DISK_FAILED, MessageOf(list.status()));
   for (const DirectoryEntry& entry : *list) {
     const auto number = JournalNumberOf(entry.name);

@@ -62,6 +62,7 @@ absl::StatusOr<JournalSource> OpenJournalSource(FileSystem& files, const std::st
   source.number = number;
   source.path = JoinPath(directory, JournalName(number));
   auto file = files.Open(source.path, OpenMode::kRead);
+  if (absl::IsPermissionDenied(file.status())) return file.status();
   if (!file.ok()) return MakeError(Reason::DISK_FAILED, MessageOf(file.status()));
   source.file = *std::move(file);
   const auto size = source.file->Size();

@@ -108,7 +108,6 @@ bool JournalWriter::NextBatch() {
       staged_ = queue_.Take(preceding_.size(), limits::kMaxCommitBytes);
     }
     if (staged_.empty()) return false;
-    if (refused_) DropOrphans(&staged_);
   }
   return true;
 }
@@ -126,10 +125,8 @@ bool JournalWriter::MakeRoom() {
       Fail(status);
       return false;
     }
-    if (!files_.AnyPinned()) {  // nothing that a sync could free
-      Refuse(status);
-      return false;
-    }
+    WaitForSpace(status);
+    if (staged_.empty()) return false;  // refused at the end
   }
   blocked_ = true;
   if (!std::exchange(asked_when_blocked_, true)) AskForSegmentSync();
@@ -143,6 +140,7 @@ absl::Status JournalWriter::Roll(uint64_t room_bytes) {
   asked_when_short_ = false;
   asked_when_blocked_ = false;
   const std::lock_guard lock(mutex_);
+  stats_.waits_for_space = false;
   ++stats_.checkpoints;
   stats_.recycled = files_.recycled();
   stats_.bytes = files_.bytes_written();
@@ -223,7 +221,6 @@ void JournalWriter::Fail(const absl::Status& status) {
 }
 
 void JournalWriter::Refuse(const absl::Status& status) {
-  refused_ = true;
   Frames frames = std::exchange(staged_, {});
   {
     const std::lock_guard lock(mutex_);
@@ -231,34 +228,6 @@ void JournalWriter::Refuse(const absl::Status& status) {
     if (closing_) PostDrain();
   }
   for (WaitingFrame& waiting : frames) waiting.done(status);
-}
-
-// Its submitter did not yet know that the frame before was refused. Written, it would not fit.
-void JournalWriter::DropOrphans(Frames* frames) {
-  std::map<GroupId, FrameSequence> last;
-  Frames kept, orphans;
-  for (WaitingFrame& waiting : *frames) {
-    const JournalFrame& frame = waiting.frame;
-    const bool creates =
-        !frame.steps.empty() && std::holds_alternative<CreateReplicaStep>(frame.steps.front());
-    if (!last.contains(frame.group)) {
-      const ReplicaRecord* record = state_.replicas.Find(frame.group);
-      last[frame.group] = record == nullptr ? FrameSequence{} : record->last_frame;
-    }
-    const bool known = last[frame.group] != FrameSequence{};
-    if (creates ? !known : known && frame.sequence == last[frame.group] + 1) {
-      const bool removes = std::holds_alternative<RemoveReplicaStep>(
-          frame.steps.empty() ? JournalStep{} : frame.steps.back());
-      last[frame.group] = removes ? FrameSequence{} : frame.sequence;
-      kept.push_back(std::move(waiting));
-    } else {
-      orphans.push_back(std::move(waiting));
-    }
-  }
-  *frames = std::move(kept);
-  for (WaitingFrame& waiting : orphans) {
-    waiting.done(MakeError(Reason::NO_SPACE, "journal: the group's frame before was refused"));
-  }
 }
 
 void JournalWriter::Abandon() {

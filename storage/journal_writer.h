@@ -37,6 +37,7 @@ class JournalWriter : public std::enable_shared_from_this<JournalWriter> {
   void SetNeedSegmentSync(Journal::NeedSegmentSync callback);
   void Close(Journal::Done done);
   void Abandon();
+  void FailFor(absl::Status why);
 
   FileNumber NextFileNumber() { return FileNumber{next_file_.fetch_add(1)}; }
   [[nodiscard]] absl::Status health() const;
@@ -61,10 +62,10 @@ class JournalWriter : public std::enable_shared_from_this<JournalWriter> {
   void NoteFrame(const JournalFrame& frame);
 
   void Fail(const absl::Status& status);
-  // Gives `status` to all frames that wait; those of them that follow in their group are then
-  // orphans.
+  // Gives `status` to all frames that wait, for good: nothing may follow in their groups.
   void Refuse(const absl::Status& status);
-  void DropOrphans(Frames* frames);
+  // Tries again by itself: space may come back without a word.
+  void WaitForSpace(const absl::Status& why);
   void FinishClose();
 
   void AskForSegmentSync();
@@ -95,9 +96,9 @@ class JournalWriter : public std::enable_shared_from_this<JournalWriter> {
   std::map<GroupId, FrameSequence> last_truncation_;
   std::vector<GroupFrame> preceding_;  // list of the last commit
   Frames staged_;                      // the next commit, until it is durable or refused
-  bool blocked_ = false;               // for segment syncs; notes of them try again
-  bool refused_ = false;               // frames were refused: later ones may lack their predecessor
-  bool asked_when_short_ = false;      // since the last roll
+  bool blocked_ = false;               // for segment syncs or space; notes of syncs try again
+  TimerId space_timer_;
+  bool asked_when_short_ = false;  // since the last roll
   bool asked_when_blocked_ = false;
   bool ask_pending_ = false;  // asked while there was no callback
   Journal::NeedSegmentSync need_sync_;

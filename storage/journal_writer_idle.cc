@@ -7,6 +7,12 @@
 #include "storage/journal_writer.h"
 
 namespace varve::storage {
+namespace {
+
+// How often a full disk is asked for room.
+constexpr Nanos kSpaceRetry = 100 * kMillisecond;
+
+}  // namespace
 
 void JournalWriter::NoteDurableInSegments(GroupId group, FrameSequence through, SyncPoint point) {
   executor_.Post([self = shared_from_this(), group, through, point] {
@@ -61,6 +67,34 @@ void JournalWriter::AskWhenSpaceIsShort() {
   AskForSegmentSync();
 }
 
+// What was submitted has its place in the order of its group, so it waits and is not refused: a
+// frame that the group's owner counts and the journal does not would end the group's writes. Only
+// the end of the journal gives up.
+void JournalWriter::WaitForSpace(const absl::Status& why) {
+  if (close_done_ != nullptr) return Refuse(why);
+  if (space_timer_ == TimerId{}) {
+    space_timer_ = executor_.RunAt(clock_.Now() + kSpaceRetry, [weak = weak_from_this()] {
+      const auto self = weak.lock();
+      if (self == nullptr) return;
+      self->space_timer_ = TimerId{};
+      self->blocked_ = false;
+      self->Drain();
+    });
+  }
+  const std::lock_guard lock(mutex_);
+  stats_.waits_for_space = true;
+}
+
+void JournalWriter::FailFor(absl::Status why) {
+  executor_.Post([self = shared_from_this(), why = std::move(why)] {
+    {
+      const std::lock_guard lock(self->mutex_);
+      if (self->abandoned_ || !self->health_.ok()) return;
+    }
+    self->Fail(why);
+  });
+}
+
 void JournalWriter::ArmSeal() {
   if (!unsealed_ || seal_timer_ != TimerId{} || !health().ok()) return;
   seal_timer_ = executor_.RunAt(last_write_ + options_.seal_after, [weak = weak_from_this()] {
@@ -95,6 +129,10 @@ void JournalWriter::Close(Journal::Done done) {
   executor_.Post([self = shared_from_this(), done = std::move(done)]() mutable {
     if (const absl::Status health = self->health(); !health.ok()) return done(health);
     self->close_done_ = std::move(done);
+    if (self->space_timer_ != TimerId{}) {
+      self->executor_.Cancel(std::exchange(self->space_timer_, TimerId{}));
+      self->blocked_ = false;
+    }
     const std::lock_guard lock_again(self->mutex_);
     self->PostDrain();
   });
@@ -132,6 +170,7 @@ class JournalHandle : public Journal {
   CommitSequence durable_through() const override { return writer_->durable_through(); }
   uint64_t process_epoch() const override { return writer_->process_epoch(); }
   JournalStats stats() const override { return writer_->stats(); }
+  void Fail(absl::Status why) override { writer_->FailFor(std::move(why)); }
   void Close(Done done) override { writer_->Close(std::move(done)); }
 
  private:

@@ -71,7 +71,8 @@ class PartitionLog {
   [[nodiscard]] virtual const std::vector<EpochStart>& epochs() const = 0;
 
   // Appends and more; see LogWrite. A write that does not continue the log is a broken invariant.
-  // Memory: the caller holds a permit of the directory's dirty budget for the entries' bytes.
+  // Memory: the caller holds a permit of the directory's dirty budget for the bytes of entries with
+  // records; the log gives it back, also when the write is refused.
   virtual void Write(LogWrite write, Done done) = 0;
 
   // Trims. A Trim entry takes effect in the first write whose commit index covers it: the log start

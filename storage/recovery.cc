@@ -35,6 +35,7 @@ class Recovery {
   absl::Status Finish(Work& work);
   absl::Status LoadSegments(Work& work);
   absl::Status LoadEpochs(Work& work);
+  static absl::Status LoadTail(ReplicaFiles& files);
   static absl::Status LoadPendingTrims(ReplicaFiles& files);
   absl::Status SyncReplica(Work& work);
   absl::Status TrashStrays();
@@ -160,6 +161,7 @@ absl::Status Recovery::Finish(Work& work) {
   VARVE_RETURN_IF_ERROR(LoadSegments(work));
   VARVE_RETURN_IF_ERROR(LoadEpochs(work));
   DropEpochsBefore(files.scalars.start.index, &files.epochs);
+  VARVE_RETURN_IF_ERROR(LoadTail(files));
   VARVE_RETURN_IF_ERROR(LoadPendingTrims(files));
   VARVE_RETURN_IF_ERROR(SyncReplica(work));
   if (!files.segments.empty())
@@ -230,6 +232,27 @@ absl::Status Recovery::LoadEpochs(Work& work) {
     note(header);
     return header.term < files.scalars.end.last_term;
   });
+}
+
+// Ends of the entries that a truncation may uncover.
+absl::Status Recovery::LoadTail(ReplicaFiles& files) {
+  const Index first = files.scalars.commit_index;
+  for (size_t i = 0; i < files.segments.size(); ++i) {
+    const PlacedSegment& placed = files.segments[i];
+    if (i + 1 < files.segments.size() && files.segments[i + 1].segment->first_index() <= first)
+      continue;
+    VARVE_RETURN_IF_ERROR(placed.segment->Walk(
+        placed.segment->Before(first), placed.end, false,
+        [&](const EntryHeader& header, uint64_t position) {
+          files.tail.push_back(
+              {{header.last_index, header.term, header.next_offset(), header.append_time},
+               placed.segment->file(),
+               position + header.frame_bytes()});
+          DropCommittedEnds(&files);
+          return true;
+        }));
+  }
+  return absl::OkStatus();
 }
 
 // Trims up to the recorded commit index are in the log start; those beyond it wait for their

@@ -32,6 +32,13 @@ struct WrittenMark {
   uint64_t truncations = 0;  // of the replica when that frame was made
 };
 
+// Where the log would end if an entry were its last.
+struct EntryEnd {
+  LogEnd end;
+  FileNumber file;
+  uint64_t position = 0;  // behind the entry
+};
+
 // A Trim entry of the log that is not known to be committed.
 struct PendingTrim {
   Index index;
@@ -40,6 +47,10 @@ struct PendingTrim {
 
 // Forgets terms that ended before `first`.
 void DropEpochsBefore(Index first, std::vector<EpochStart>* epochs);
+
+struct ReplicaFiles;
+// Of the tail, what no truncation can ask for any more. Its mutex is held.
+void DropCommittedEnds(ReplicaFiles* files);
 
 // Fields are guarded by `mutex`, which is held for short steps in memory only. Lock order: this
 // before a Segment's own lock and before EntryCache's.
@@ -62,6 +73,9 @@ struct ReplicaFiles {
   std::deque<PendingTrim> pending_trims;  // by index
   // Grows whenever the log start moves: what a reader looked up before may be gone.
   uint64_t trims = 0;
+  // By index: of the entries above the commit index and of the last one that is not. A truncation
+  // finds its place here, without the disk.
+  std::deque<EntryEnd> tail;
   // Entries in memory: a suffix of the log, and everything that is not yet in a file.
   std::deque<Entry> cache;
 

@@ -9,6 +9,11 @@
 
 namespace varve::storage {
 
+void DropCommittedEnds(ReplicaFiles* files) {
+  while (files->tail.size() > 1 && files->tail[1].end.last_index <= files->scalars.commit_index)
+    files->tail.pop_front();
+}
+
 SegmentLog::SegmentLog(const LogParts& parts, std::shared_ptr<ReplicaFiles> files, Executor& shard)
     : parts_(parts),
       files_(std::move(files)),
@@ -62,19 +67,12 @@ SegmentLog::Draft SegmentLog::NewDraft() {
 
 void SegmentLog::Write(LogWrite write, Done done) {
   VARVE_CHECK(shard_.InExecutor());
-  absl::Status health = parts_.writer->health();
-  Cut cut;
-  if (health.ok() && write.truncate_from) {
-    auto found = FindCut(*write.truncate_from);
-    if (found.ok()) {
-      cut = *found;
-    } else {
-      // Nothing can be told from a log whose own end cannot be read.
-      parts_.writer->Fail(found.status());
-      health = parts_.writer->health();
-    }
-  }
+  const absl::Status health = parts_.writer->health();
   if (!health.ok()) {
+    size_t reserved = 0;
+    for (const Entry& entry : write.entries)
+      if (!entry.header.zero_width()) reserved += entry.frame.size();
+    if (reserved > 0) parts_.budget->Release(reserved);
     return shard_.Post([self = self_, done = std::move(done), health]() mutable {
       if (*self != nullptr) done(health);
     });
@@ -83,12 +81,13 @@ void SegmentLog::Write(LogWrite write, Done done) {
   const bool urgent = write.hard_state.has_value() || files_->group < kFirstTopicGroup;
   {
     std::lock_guard lock(files_->mutex);
-    if (write.truncate_from) Truncate(*write.truncate_from, cut, &draft);
+    if (write.truncate_from) Truncate(*write.truncate_from, &draft);
     Append(std::move(write.entries), &draft);
     ReplicaScalars& scalars = files_->scalars;
     if (write.hard_state) scalars.hard_state = *write.hard_state;
     scalars.commit_index =
         std::max(scalars.commit_index, std::min(write.commit_index, scalars.end.last_index));
+    DropCommittedEnds(files_.get());
     if (write.configurations) {
       files_->configurations = *write.configurations;
       draft.frame.steps.push_back(ConfigurationsStep{*std::move(write.configurations)});
@@ -108,6 +107,7 @@ void SegmentLog::WriteCreation(std::optional<Entry> bootstrap, Configurations co
     if (bootstrap) {
       Append({*std::move(bootstrap)}, &draft);
       files_->scalars.commit_index = Index(1);
+      DropCommittedEnds(files_.get());
     }
     files_->configurations = configurations;
     draft.frame.steps.push_back(ConfigurationsStep{std::move(configurations)});
@@ -115,39 +115,23 @@ void SegmentLog::WriteCreation(std::optional<Entry> bootstrap, Configurations co
   Submit(std::move(draft), true, std::move(done));
 }
 
-absl::StatusOr<SegmentLog::Cut> SegmentLog::FindCut(Index from) const {
-  std::lock_guard lock(files_->mutex);
+// files_->mutex held, as in the following.
+EntryEnd SegmentLog::FindCut(Index from) const {
   const ReplicaScalars& scalars = files_->scalars;
   VARVE_CHECK(
       from > scalars.commit_index && from <= scalars.end.last_index && from > scalars.start.index,
       "group ", files_->group, ": truncation from ", from, " with commit ", scalars.commit_index);
-  const auto at = std::find_if(
-      files_->segments.rbegin(), files_->segments.rend(),
-      [from](const PlacedSegment& placed) { return placed.segment->first_index() < from; });
-  VARVE_CHECK(at != files_->segments.rend());
-  // The last entry that stays tells where the log ends; it is in the file or in the cache.
-  Cut cut{{}, kFileHeaderBytes};
-  const auto note = [&](const EntryHeader& header, uint64_t position) {
-    if (header.first_index >= from) return false;
-    cut.end = {header.last_index, header.term, header.next_offset(), header.append_time};
-    cut.position = position + header.frame_bytes();
-    return true;
-  };
-  if (at->written_end > kFileHeaderBytes)
-    VARVE_RETURN_IF_ERROR(
-        at->segment->Walk(at->segment->Before(from - 1), at->written_end, false, note));
-  for (const Entry& entry : files_->cache) {
-    const Index first = entry.header.first_index;
-    if (first <= cut.end.last_index || first < at->segment->first_index()) continue;
-    if (!note(entry.header, cut.position)) break;
-  }
-  VARVE_CHECK(cut.end.last_index == from - 1, "group ", files_->group, ": entry ", from - 1,
-              " is neither in memory nor in its segment");
-  return cut;
+  const auto at = std::lower_bound(
+      files_->tail.begin(), files_->tail.end(), from - 1,
+      [](const EntryEnd& entry, Index last) { return entry.end.last_index < last; });
+  VARVE_CHECK(at != files_->tail.end() && at->end.last_index == from - 1, "group ", files_->group,
+              ": no entry of the log ends at ", from - 1);
+  return *at;
 }
 
-// files_->mutex held, as in the following.
-void SegmentLog::Truncate(Index from, const Cut& cut, Draft* draft) {
+void SegmentLog::Truncate(Index from, Draft* draft) {
+  const EntryEnd cut = FindCut(from);
+  while (files_->tail.back().end.last_index >= from) files_->tail.pop_back();
   while (!files_->cache.empty() && files_->cache.back().header.first_index >= from)
     files_->cache.pop_back();
   while (!files_->epochs.empty() && files_->epochs.back().index >= from) files_->epochs.pop_back();
@@ -228,6 +212,7 @@ void SegmentLog::Append(std::vector<Entry> entries, Draft* draft) {
     if (files_->epochs.empty() || files_->epochs.back().term < header.term)
       files_->epochs.push_back({header.term, header.first_index, header.base_offset});
     end = {header.last_index, header.term, header.next_offset(), header.append_time};
+    files_->tail.push_back({end, active.segment->file(), active.end});
     draft->cached.emplace_back(header.last_index, entry.frame.size());
     draft->work.dirty_bytes += entry.frame.size();
     if (header.zero_width()) parts_.budget->Charge(entry.frame.size());

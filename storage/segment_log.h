@@ -66,12 +66,8 @@ class SegmentLog final : public PartitionLog {
   };
   Draft NewDraft();
   // Where the log ends once everything from `from` on is gone.
-  struct Cut {
-    LogEnd end;
-    uint64_t position = 0;
-  };
-  absl::StatusOr<Cut> FindCut(Index from) const;
-  void Truncate(Index from, const Cut& cut, Draft* draft);
+  [[nodiscard]] EntryEnd FindCut(Index from) const;
+  void Truncate(Index from, Draft* draft);
   void Append(std::vector<Entry> entries, Draft* draft);
   void BeginSegment(const Entry& start, Draft* draft);
   // segment_log_trim.cc

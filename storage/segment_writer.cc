@@ -6,6 +6,18 @@
 #include "common/error.h"
 
 namespace varve::storage {
+namespace {
+
+// How often a full disk is asked for room.
+constexpr Nanos kSpaceRetry = 100 * kMillisecond;
+
+// A sync that fails for lack of space has failed like any other: what it covered is unknown.
+absl::Status Synced(const absl::Status& status) {
+  if (ReasonOf(status) != Reason::NO_SPACE) return status;
+  return MakeError(Reason::DISK_FAILED, MessageOf(status));
+}
+
+}  // namespace
 
 absl::Status SegmentWriter::health() const {
   std::lock_guard lock(mutex_);
@@ -14,8 +26,10 @@ absl::Status SegmentWriter::health() const {
 
 void SegmentWriter::Fail(const absl::Status& why) {
   std::lock_guard lock(mutex_);
-  if (failure_.ok())
-    failure_ = MakeError(Reason::DISK_FAILED, "writing segments failed for good: ", MessageOf(why));
+  if (!failure_.ok()) return;
+  failure_ = MakeError(Reason::DISK_FAILED, "writing segments failed for good: ", MessageOf(why));
+  // Its frames may wait for syncs that will never come.
+  if (journal_ != nullptr) journal_->Fail(failure_);
 }
 
 void SegmentWriter::Detach() {
@@ -35,9 +49,36 @@ void SegmentWriter::Enqueue(FileWork work) {
 // --------------------------------------------------------------------------------------
 
 void SegmentWriter::Carry(FileWork work) {
-  if (health().ok()) {
-    if (absl::Status status = CarryFiles(work); !status.ok()) Fail(status);
+  held_.push_back(std::move(work));
+  if (held_.size() == 1) CarryHeld();  // otherwise the first one waits for space
+}
+
+void SegmentWriter::CarryHeld() {
+  waits_for_space_.store(false);
+  while (!held_.empty()) {
+    FileWork& work = held_.front();
+    if (health().ok()) {
+      const absl::Status status = CarryFiles(work);
+      if (ReasonOf(status) == Reason::NO_SPACE) return WaitForSpace();
+      if (!status.ok()) Fail(status);
+    }
+    FinishWork(work);
+    held_.pop_front();
   }
+}
+
+// The journal has the frame, and every step of a work may be done again: nothing is lost by
+// waiting. Meanwhile the dirty budget fills up and admits no more.
+void SegmentWriter::WaitForSpace() {
+  waits_for_space_.store(true);
+  std::lock_guard lock(mutex_);
+  if (journal_ == nullptr) return;
+  parts_.writes.RunAt(parts_.clock.Now() + kSpaceRetry, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->CarryHeld();
+  });
+}
+
+void SegmentWriter::FinishWork(FileWork& work) {
   if (health().ok()) {
     {
       std::lock_guard lock(work.replica->mutex);
@@ -65,7 +106,7 @@ absl::Status SegmentWriter::CarryFiles(FileWork& work) {
   bool directory_changed = work.create_directory || !work.remove.empty() || !work.retire.empty();
   if (work.create_directory) {
     VARVE_RETURN_IF_ERROR(parts_.files.CreateDirectory(replica.directory));
-    VARVE_RETURN_IF_ERROR(parts_.files.SyncDirectory(parts_.groups_directory));
+    VARVE_RETURN_IF_ERROR(Synced(parts_.files.SyncDirectory(parts_.groups_directory)));
   }
   for (const auto& segment : work.remove) VARVE_RETURN_IF_ERROR(segment->Remove());
   if (work.truncate) {
@@ -74,7 +115,7 @@ absl::Status SegmentWriter::CarryFiles(FileWork& work) {
     directory_changed = true;  // its index went
   }
   for (FileWork::Append& append : work.appends) {
-    if (append.create) VARVE_RETURN_IF_ERROR(append.segment->Create());
+    if (append.create) VARVE_RETURN_IF_ERROR(CreateSegment(*append.segment));
     directory_changed = directory_changed || append.create;
     VARVE_RETURN_IF_ERROR(append.segment->Write(append.position, append.entries));
     touched.push_back(append.segment);
@@ -91,6 +132,12 @@ absl::Status SegmentWriter::CarryFiles(FileWork& work) {
     replica.retired.push_back(std::move(retired));
   }
   return absl::OkStatus();
+}
+
+// Again after a full disk: the number is the segment's alone, so a file of that name is its own.
+absl::Status SegmentWriter::CreateSegment(Segment& segment) {
+  const absl::Status status = segment.Create();
+  return absl::IsAlreadyExists(status) ? segment.WriteHeader() : status;
 }
 
 void SegmentWriter::MarkDirty(const std::shared_ptr<ReplicaFiles>& replica) {
@@ -126,14 +173,22 @@ void SegmentWriter::RequestSync() {
     if (journal_ == nullptr || std::exchange(pass_posted_, true)) return;
   }
   // Behind the writes that are queued now: they are what pins the journal.
-  parts_.writes.Post([self = shared_from_this()] {
-    self->parts_.syncs.Post([self] {
-      {
-        std::lock_guard lock(self->mutex_);
-        self->pass_posted_ = false;
-      }
-      self->Pass();
-    });
+  PostBehindWrites([](SegmentWriter& self) {
+    {
+      std::lock_guard lock(self.mutex_);
+      self.pass_posted_ = false;
+    }
+    self.Pass();
+  });
+}
+
+void SegmentWriter::PostBehindWrites(absl::AnyInvocable<void(SegmentWriter&)> step) {
+  std::lock_guard lock(mutex_);
+  if (journal_ == nullptr) return;
+  parts_.writes.Post([self = shared_from_this(), step = std::move(step)]() mutable {
+    std::lock_guard inner(self->mutex_);
+    if (self->journal_ == nullptr) return;  // detached meanwhile: the other executor may be gone
+    self->parts_.syncs.Post([self, step = std::move(step)]() mutable { step(*self); });
   });
 }
 
@@ -168,7 +223,11 @@ absl::Status SegmentWriter::SyncReplica(ReplicaFiles& replica) {
         rows.emplace_back(placed.segment, placed.segment->TakeUnsavedRows(placed.written_end));
   }
   for (const auto& segment : segments) VARVE_RETURN_IF_ERROR(segment->SyncData());
-  for (const auto& [segment, unsaved] : rows) VARVE_RETURN_IF_ERROR(segment->SaveIndex(unsaved));
+  for (const auto& [segment, unsaved] : rows) {
+    const absl::Status saved = segment->SaveIndex(unsaved);
+    // A hint that a full disk does not take; the next pass tries again.
+    if (!saved.ok() && ReasonOf(saved) != Reason::NO_SPACE) return saved;
+  }
   // Here and not by the writer: freeing a large file takes its time.
   for (const auto& segment : retired) VARVE_RETURN_IF_ERROR(segment->Remove());
   if (directory_changed) VARVE_RETURN_IF_ERROR(parts_.files.SyncDirectory(replica.directory));
@@ -181,11 +240,13 @@ absl::Status SegmentWriter::SyncReplica(ReplicaFiles& replica) {
 }
 
 void SegmentWriter::Drain(absl::AnyInvocable<void(absl::Status)> done) {
-  parts_.writes.Post([self = shared_from_this(), done = std::move(done)]() mutable {
-    self->parts_.syncs.Post([self, done = std::move(done)]() mutable {
-      self->Pass();
-      done(self->health());
-    });
+  PostBehindWrites([done = std::move(done)](SegmentWriter& self) mutable {
+    self.Pass();
+    absl::Status status = self.health();
+    if (status.ok() && self.waits_for_space()) {
+      status = MakeError(Reason::NO_SPACE, "segments wait for space; the journal keeps the rest");
+    }
+    done(std::move(status));
   });
 }
 

@@ -3,6 +3,8 @@
 #ifndef VARVE_STORAGE_SEGMENT_WRITER_H_
 #define VARVE_STORAGE_SEGMENT_WRITER_H_
 
+#include <atomic>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -38,7 +40,8 @@ struct FileWork {
 };
 
 // Thread-safe. Writes run on one executor in the order of Enqueue, syncs on another. A pass covers
-// what was written before it began. Any error of a write or sync is final: the directory is failed,
+// what was written before it began. On a full disk writes wait, in their order, and are tried again
+// by themselves. Any other error of a write, and any of a sync, is final: the directory is failed,
 // nothing more is written, and no frame is reported durable. Order on disk: a truncation removes
 // later segments first, and a segment's index before it.
 class SegmentWriter : public std::enable_shared_from_this<SegmentWriter> {
@@ -59,25 +62,36 @@ class SegmentWriter : public std::enable_shared_from_this<SegmentWriter> {
   void Enqueue(FileWork work);
   // A pass as soon as may be.
   void RequestSync();
-  // Calls `done` on the sync executor when everything enqueued before is written and synced.
+  // Calls `done` on the sync executor when everything enqueued before is written and synced; drops
+  // it when the writer is detached before.
   void Drain(absl::AnyInvocable<void(absl::Status)> done);
   // DISK_FAILED once failed.
   [[nodiscard]] absl::Status health() const;
+  // The first one also fails the journal.
   void Fail(const absl::Status& why);
+  [[nodiscard]] bool waits_for_space() const { return waits_for_space_.load(); }
   // The directory is going away, and the executors after it, in any order: nothing is posted to
   // them any more.
   void Detach();
 
  private:
   void Carry(FileWork work);
+  void CarryHeld();
+  void WaitForSpace();
+  void FinishWork(FileWork& work);
   absl::Status CarryFiles(FileWork& work);
+  static absl::Status CreateSegment(Segment& segment);
   static void NoteWritten(ReplicaFiles& replica, const SyncPoint& end);
   void MarkDirty(const std::shared_ptr<ReplicaFiles>& replica);
+  // Runs `step` on the sync executor, behind the writes that are queued now; never once detached.
+  void PostBehindWrites(absl::AnyInvocable<void(SegmentWriter&)> step);
   void Pass();
   absl::Status SyncReplica(ReplicaFiles& replica);
   void ArmTimer();
 
   const Parts parts_;
+  std::deque<FileWork> held_;  // of the write executor: what is being carried out, or waits
+  std::atomic<bool> waits_for_space_ = false;
   Journal* journal_ = nullptr;
   mutable std::mutex mutex_;
   absl::Status failure_;

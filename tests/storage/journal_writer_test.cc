@@ -198,7 +198,7 @@ TEST(JournalWriter, FailedSyncLatches) {
   EXPECT_EQ(ReasonOf(host.Close()), Reason::DISK_FAILED);
 }
 
-TEST(JournalWriter, FullDiskRefusesWithoutLatching) {
+TEST(JournalWriter, FramesWaitOnAFullDiskAndGoOn) {
   JournalHost host(10, kSmall);
   ASSERT_TRUE(host.Start().ok());
   GroupScript a(GroupId{65536}, FileNumber{100});
@@ -206,22 +206,58 @@ TEST(JournalWriter, FullDiskRefusesWithoutLatching) {
   ASSERT_TRUE(host.Settle());
   host.NoteAllDurable();
   host.disk.SetCapacity(host.disk.used_bytes());
-  const GroupScript before = a;
   host.Submit(a.Append(1, 1 << 20));
   host.Submit(a.Append(1, 10));
-  ASSERT_TRUE(host.Settle());
-  ASSERT_EQ(host.refused.size(), 2u);
-  EXPECT_EQ(ReasonOf(host.refused[0]), Reason::NO_SPACE) << host.refused[0];
+  host.scheduler.RunFor(kSecond);
+  EXPECT_TRUE(host.refused.empty());
+  EXPECT_EQ(host.acknowledged.size(), 1u);
   EXPECT_TRUE(host.journal->health().ok());
-  // One that was sent before its submitter knew does not fit any more.
+  EXPECT_TRUE(host.journal->stats().waits_for_space);
+  host.disk.SetCapacity(1 << 30);
+  ASSERT_TRUE(host.Settle());
+  EXPECT_FALSE(host.journal->stats().waits_for_space);
   host.Submit(a.Append(1, 10));
   ASSERT_TRUE(host.Settle());
-  EXPECT_EQ(ReasonOf(host.refused[2]), Reason::NO_SPACE);
-  host.disk.SetCapacity(1 << 30);
-  GroupScript resumed = before;
-  host.Submit(resumed.Append(1, 1 << 20));
+  EXPECT_EQ(host.acknowledged.size(), 4u);
+  EXPECT_TRUE(host.refused.empty());
+}
+
+TEST(JournalWriter, CloseGivesUpWhatWaitsForSpace) {
+  JournalHost host(10, kSmall);
+  ASSERT_TRUE(host.Start().ok());
+  GroupScript a(GroupId{65536}, FileNumber{100});
+  host.Submit(a.Create());
   ASSERT_TRUE(host.Settle());
-  EXPECT_EQ(host.acknowledged.size(), 2u);
+  host.NoteAllDurable();
+  host.disk.SetCapacity(host.disk.used_bytes());
+  host.Submit(a.Append(1, 1 << 20));
+  host.scheduler.RunFor(kSecond);
+  const absl::Status closed = host.Close();
+  EXPECT_TRUE(closed.ok()) << closed;
+  ASSERT_EQ(host.refused.size(), 1u);
+  EXPECT_EQ(ReasonOf(host.refused[0]), Reason::NO_SPACE) << host.refused[0];
+  host.disk.SetCapacity(1 << 30);
+  ASSERT_TRUE(host.Start().ok());
+}
+
+TEST(JournalWriter, FailAnswersFramesThatWaitForSegmentSyncs) {
+  JournalHost host(12, kSmall);
+  ASSERT_TRUE(host.Start().ok());
+  GroupScript a(GroupId{65536}, FileNumber{100});
+  host.Submit(a.Create());
+  bool settled = true;
+  for (int i = 0; i < 150; ++i) {
+    host.Submit(a.Append(1, 10'000));
+    settled = settled && host.Settle();
+  }
+  EXPECT_FALSE(settled);
+  host.journal->Fail(MakeError(Reason::DISK_FAILED, "the segments' disk"));
+  ASSERT_TRUE(host.Settle());
+  ASSERT_FALSE(host.refused.empty());
+  for (const absl::Status& status : host.refused) {
+    EXPECT_EQ(ReasonOf(status), Reason::DISK_FAILED) << status;
+  }
+  EXPECT_EQ(ReasonOf(host.journal->health()), Reason::DISK_FAILED);
 }
 
 TEST(JournalWriter, StaleSegmentSyncDoesNotRaiseTheSyncPointPastATruncation) {
