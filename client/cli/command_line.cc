@@ -60,6 +60,7 @@ CommandLine::CommandLine() : app_(std::make_unique<CLI::App>(kDescription, "varv
   app_->require_subcommand(1);
   AddCommonOptions(*app_, context_.options, {"table", "json", "jsonl"});
   AddTopicCommands(*app_, context_);
+  AddBrokerCommands(*app_, context_);
   AddProduceCommand(*app_, context_);
   AddConsumeCommand(*app_, context_);
   AddPerfCommands(*app_, context_);

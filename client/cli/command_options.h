@@ -10,6 +10,7 @@
 #include <string>
 
 #include "client/cli/command.h"
+#include "varve/admin.h"
 #include "varve/record.h"
 
 namespace varve::cli {
@@ -31,11 +32,17 @@ CLI::Option* AddDuration(CLI::App& command, const std::string& names,
 CLI::Option* AddCompression(CLI::App& command, Compression& target);
 std::string_view CompressionName(Compression compression);
 
+// NAME=VALUE each; sizes of *.bytes and durations of *.ms may have units, "unlimited" is -1.
+Result<std::vector<TopicSetting>> ParseTopicSettings(const std::vector<std::string>& texts);
+
 // "localhost:9640", or what VARVE_SERVER says.
 std::string DefaultServer();
 
 // One for each noun or verb below the root.
 void AddTopicCommands(CLI::App& root, CommandContext& context);
+void AddTopicAlter(CLI::App& topic, CommandContext& context);
+void AddTopicDeleteRecords(CLI::App& topic, CommandContext& context);
+void AddBrokerCommands(CLI::App& root, CommandContext& context);
 void AddProduceCommand(CLI::App& root, CommandContext& context);
 void AddConsumeCommand(CLI::App& root, CommandContext& context);
 void AddPerfCommands(CLI::App& root, CommandContext& context);

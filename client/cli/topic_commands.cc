@@ -18,6 +18,7 @@ struct TopicOptions {
   uint32_t replication = 0;
   uint64_t max_batch_bytes = 0;
   uint64_t segment_bytes = 0;
+  std::vector<std::string> set;
   bool if_not_exists = false;
   bool if_exists = false;
   bool dry_run = false;
@@ -31,6 +32,8 @@ void Note(const GlobalOptions& global, const std::string& text) {
 CommandEnd Create(const GlobalOptions& global, const TopicOptions& options) {
   if (options.max_batch_bytes > UINT32_MAX)
     return UsageError("--max-batch-bytes is beyond 4 GiB", "Choose a smaller size.");
+  const Result<std::vector<TopicSetting>> settings = ParseTopicSettings(options.set);
+  if (!settings.ok()) return settings.status();
   const Result<Client> client = Connect(global);
   if (!client.ok()) return client.status();
   Admin admin(*client);
@@ -41,7 +44,8 @@ CommandEnd Create(const GlobalOptions& global, const TopicOptions& options) {
         .partitions = options.partitions,
         .replication_factor = options.replication,
         .settings = {static_cast<uint32_t>(options.max_batch_bytes), options.segment_bytes},
-        .validate_only = options.dry_run};
+        .validate_only = options.dry_run,
+        .named_settings = *settings};
     Result<TopicDescription> result = admin.CreateTopic(topic);
     if (!result.ok() && options.if_not_exists && result.status().reason() == "TOPIC_EXISTS") {
       Note(global, "topic \"" + name + "\" exists already");
@@ -130,6 +134,8 @@ void AddCreate(CLI::App& topic, CommandContext& context) {
   AddSize(*command, "--max-batch-bytes", options->max_batch_bytes,
           "Largest batch accepted; default 1 MiB");
   AddSize(*command, "--segment-bytes", options->segment_bytes, "Segment size; default 128 MiB");
+  command->add_option("--set", options->set, "A setting, such as retention.ms=7d; may be repeated")
+      ->type_name("NAME=VALUE");
   command->add_flag("--if-not-exists", options->if_not_exists, "An existing topic is no error");
   command->add_flag("--dry-run", options->dry_run, "Let the broker check, create nothing");
   AddCommonOptions(*command, context.options, {"table", "json", "jsonl"});
@@ -181,6 +187,8 @@ void AddTopicCommands(CLI::App& root, CommandContext& context) {
   AddCreate(*topic, context);
   AddList(*topic, context);
   AddDescribe(*topic, context);
+  AddTopicAlter(*topic, context);
+  AddTopicDeleteRecords(*topic, context);
   AddDelete(*topic, context);
 }
 

@@ -39,6 +39,9 @@ Json TopicJson(const TopicDescription& topic, bool with_partitions) {
   json["max_batch_bytes"] = topic.settings.max_batch_bytes;
   json["segment_bytes"] = topic.settings.segment_bytes;
   if (!with_partitions) return json;
+  json["settings"] = Json::object();
+  for (const TopicSetting& setting : topic.named_settings)
+    json["settings"][setting.name] = setting.value;
   json["partitions"] = Json::array();
   for (const PartitionDescription& partition : topic.partitions)
     json["partitions"].push_back(PartitionJson(partition));
@@ -121,6 +124,8 @@ std::string RenderTopicDescriptions(const std::vector<TopicDescription>& topics,
     facts.AddRow({"replication factor", std::to_string(topic.replication_factor)});
     facts.AddRow({"max batch bytes", SettingText(topic.settings.max_batch_bytes)});
     facts.AddRow({"segment bytes", SettingText(topic.settings.segment_bytes)});
+    for (const TopicSetting& setting : topic.named_settings)
+      if (!setting.is_default) facts.AddRow({setting.name, setting.value});
     facts.AddRow({"size", HumanSize(bytes)});
     text += facts.Render(bold) + "\n" + PartitionTable(topic, bold);
   }

@@ -6,6 +6,7 @@
 #include "client/core/offset_lookup.h"
 #include "client/core/status_mapping.h"
 #include "client_wire/cluster.pb.h"
+#include "client_wire/log.pb.h"
 #include "client_wire/topic.pb.h"
 
 namespace varve {
@@ -35,6 +36,8 @@ TopicDescription FromWire(const wire::Topic& topic) {
   out.created_ms = topic.created_ms();
   out.partition_count = topic.partition_count();
   out.state = topic.state();
+  for (const wire::TopicSetting& setting : topic.settings())
+    out.named_settings.push_back({setting.name(), setting.value(), setting.is_default()});
   for (const wire::Partition& from : topic.partitions()) {
     PartitionDescription& to = out.partitions.emplace_back();
     to.partition = from.partition();
@@ -61,6 +64,11 @@ Result<TopicDescription> Admin::CreateTopic(const NewTopic& topic) {
   request.mutable_config()->set_max_batch_bytes(topic.settings.max_batch_bytes);
   request.mutable_config()->set_segment_bytes(topic.settings.segment_bytes);
   request.set_validate_only(topic.validate_only);
+  for (const TopicSetting& setting : topic.named_settings) {
+    wire::TopicSetting* to = request.add_settings();
+    to->set_name(setting.name);
+    to->set_value(setting.value);
+  }
   std::shared_ptr<wire::CreateTopicReply> reply;
   if (Status status = CallAndWait(core_, CallKind::kWrite, "/varve.v1.TopicService/CreateTopic",
                                   std::move(request), &reply);
@@ -107,6 +115,61 @@ Status Admin::DeleteTopic(std::string_view name) {
   std::shared_ptr<wire::DeleteTopicReply> reply;
   return CallAndWait(core_, CallKind::kWrite, "/varve.v1.TopicService/DeleteTopic",
                      std::move(request), &reply);
+}
+
+Result<TopicDescription> Admin::AlterTopic(std::string_view name,
+                                           const std::vector<TopicSetting>& set,
+                                           const std::vector<std::string>& unset,
+                                           bool validate_only) {
+  wire::AlterTopicRequest request;
+  request.set_name(std::string(name));
+  for (const TopicSetting& setting : set) {
+    wire::TopicSetting* to = request.add_set();
+    to->set_name(setting.name);
+    to->set_value(setting.value);
+  }
+  for (const std::string& setting : unset) request.add_unset(setting);
+  request.set_validate_only(validate_only);
+  std::shared_ptr<wire::AlterTopicReply> reply;
+  if (Status status = CallAndWait(core_, CallKind::kWrite, "/varve.v1.TopicService/AlterTopic",
+                                  std::move(request), &reply);
+      !status.ok()) {
+    return status;
+  }
+  return FromWire(reply->topic());
+}
+
+Result<int64_t> Admin::DeleteRecords(const TopicPartition& partition, int64_t before) {
+  wire::DeleteRecordsRequest request;
+  wire::DeleteRecordsItem* item = request.add_items();
+  item->set_topic(partition.topic);
+  item->set_partition(partition.partition);
+  if (before < 0) {
+    item->set_high_watermark(true);
+  } else {
+    item->set_offset(before);
+  }
+  std::shared_ptr<wire::DeleteRecordsReply> reply;
+  if (Status status = CallAndWait(core_, CallKind::kWrite, "/varve.v1.LogService/DeleteRecords",
+                                  std::move(request), &reply);
+      !status.ok()) {
+    return status;
+  }
+  if (reply->results_size() != 1) {
+    return client::Error(Reason::INTERNAL, "the broker left out an answer");
+  }
+  if (Status status = client::FromWire(reply->results(0).error()); !status.ok()) return status;
+  return reply->results(0).log_start();
+}
+
+Result<std::string> Admin::ConfirmClock() {
+  std::shared_ptr<wire::ConfirmClockReply> reply;
+  if (Status status = CallAndWait(core_, CallKind::kWrite, "/varve.v1.ClusterService/ConfirmClock",
+                                  wire::ConfirmClockRequest(), &reply);
+      !status.ok()) {
+    return status;
+  }
+  return reply->paused_because();
 }
 
 Result<std::vector<OffsetAnswer>> Admin::ListOffsets(const std::vector<OffsetQuery>& queries) {

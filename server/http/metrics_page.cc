@@ -183,6 +183,9 @@ void AddStorage(Page& page, const MetricsInput::BrokerPart& broker) {
              static_cast<double>(broker.partitions));
   page.Gauge("varve_disk_failed", "1 after the disk reported an error: no more writes are taken.",
              broker.disk_failed ? 1 : 0);
+  page.Gauge("varve_retention_paused",
+             "1 while deletion by age waits because the clock cannot be trusted.",
+             broker.retention_paused ? 1 : 0);
 }
 
 void AddProcess(Page& page, const MetricsInput& input) {

@@ -21,6 +21,7 @@ struct MetricsInput {
     size_t request_memory_bytes = 0, request_memory_limit_bytes = 0;
     uint64_t topics = 0, partitions = 0;
     bool disk_failed = false;
+    bool retention_paused = false;
   };
   std::string version;
   WallTime started;

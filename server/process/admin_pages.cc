@@ -35,6 +35,7 @@ HttpResponse Metrics(AdminView& view) {
         .topics = broker->catalogue().size(),
         .partitions = broker->catalogue().partition_count(),
         .disk_failed = !broker->health().ok(),
+        .retention_paused = !broker->partitions().clock_watch().Check().empty(),
     };
   }
   return {.content_type = kMetricsContentType, .body = RenderMetrics(input)};
@@ -51,7 +52,10 @@ HttpResponse Ready(AdminView& view) {
   Broker* broker = view.broker.load(std::memory_order_acquire);
   if (view.draining.load(std::memory_order_acquire)) return Unavailable("draining");
   if (broker == nullptr || !broker->ready()) return Unavailable("starting");
-  return Health(view);
+  HttpResponse response = Health(view);
+  if (const std::string why = broker->partitions().clock_watch().Check(); !why.empty())
+    response.body += StrCat("deletion by age is paused: ", why, "\n");
+  return response;
 }
 
 struct FoldView {

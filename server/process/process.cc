@@ -180,8 +180,16 @@ absl::Status BrokerProcess::Run() {
 
 void BrokerProcess::WatchUntilStop() {
   bool sound = true;
+  std::string paused;
   std::unique_lock lock(mutex_);
   while (!changed_.wait_for(lock, kHealthInterval, [&] { return stop_; })) {
+    if (std::string why = broker_->partitions().clock_watch().Check(); why != paused) {
+      paused = std::move(why);
+      Log(paused.empty() ? LogLevel::kInfo : LogLevel::kWarn, "retention",
+          paused.empty() ? "deletion by age goes on"
+                         : StrCat("deletion by age is paused: ", paused,
+                                  "; when the clock is right: varve broker confirm-clock"));
+    }
     const absl::Status health = broker_->health();
     if (health.ok() || !sound) continue;
     sound = false;

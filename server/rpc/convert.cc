@@ -259,6 +259,10 @@ absl::StatusOr<GetClusterRequest> FromProto(const v1::GetClusterRequest& in) {
   return GetClusterRequest{Features(in.required_features())};
 }
 
+absl::StatusOr<ConfirmClockRequest> FromProto(const v1::ConfirmClockRequest& in) {
+  return ConfirmClockRequest{Features(in.required_features())};
+}
+
 // --- Replies
 // --------------------------------------------------------------------------------------
 
@@ -321,6 +325,10 @@ void ToProto(const TopicInfo& in, v1::GetTopicReply* out) { ToProto(in, out->mut
 void ToProto(const ListTopicsReply& in, v1::ListTopicsReply* out) {
   for (const TopicInfo& topic : in.topics) ToProto(topic, out->add_topics());
   out->set_next_page_token(in.next_page_token);
+}
+
+void ToProto(const ConfirmClockReply& in, v1::ConfirmClockReply* out) {
+  out->set_paused_because(in.paused_because);
 }
 
 void ToProto(const DeleteTopicReply&, v1::DeleteTopicReply*) {}

@@ -22,6 +22,7 @@ absl::StatusOr<AlterTopicRequest> FromProto(const varve::v1::AlterTopicRequest& 
 absl::StatusOr<DeleteTopicRequest> FromProto(const varve::v1::DeleteTopicRequest& in);
 absl::StatusOr<GetFeaturesRequest> FromProto(const varve::v1::GetFeaturesRequest& in);
 absl::StatusOr<GetClusterRequest> FromProto(const varve::v1::GetClusterRequest& in);
+absl::StatusOr<ConfirmClockRequest> FromProto(const varve::v1::ConfirmClockRequest& in);
 absl::StatusOr<Position> FromProto(const varve::v1::Position& in);
 absl::StatusOr<Acks> FromProto(varve::v1::Acks in);
 absl::StatusOr<Isolation> FromProto(varve::v1::Isolation in);
@@ -37,6 +38,8 @@ void ToProto(const ListTopicsReply& in, varve::v1::ListTopicsReply* out);
 void ToProto(const DeleteTopicReply& in, varve::v1::DeleteTopicReply* out);
 void ToProto(const GetFeaturesReply& in, varve::v1::GetFeaturesReply* out);
 void ToProto(const GetClusterReply& in, varve::v1::GetClusterReply* out);
+
+void ToProto(const ConfirmClockReply& in, varve::v1::ConfirmClockReply* out);
 
 std::string IdBytes(const TopicId& id);
 // Payloads of Data entries, one after another.

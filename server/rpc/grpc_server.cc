@@ -124,6 +124,12 @@ class ClusterDoor final : public v1::ClusterService::CallbackService {
     return CallUnary(parts_.service, parts_.clock, call, request, reply,
                      &BrokerService::GetCluster);
   }
+  ServerUnaryReactor* ConfirmClock(CallbackServerContext* call,
+                                   const v1::ConfirmClockRequest* request,
+                                   v1::ConfirmClockReply* reply) override {
+    return CallUnary(parts_.service, parts_.clock, call, request, reply,
+                     &BrokerService::ConfirmClock);
+  }
 
  private:
   const DoorParts parts_;

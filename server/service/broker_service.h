@@ -138,6 +138,8 @@ class BrokerService {
                            Reply<GetFeaturesReply> reply) = 0;
   virtual void GetCluster(RequestContext context, GetClusterRequest request,
                           Reply<GetClusterReply> reply) = 0;
+  virtual void ConfirmClock(RequestContext context, ConfirmClockRequest request,
+                            Reply<ConfirmClockReply> reply) = 0;
 
   // `events` must live until Close returned.
   virtual absl::StatusOr<std::unique_ptr<ProduceSession>> OpenProduce(RequestContext context,

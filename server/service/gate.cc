@@ -24,6 +24,7 @@ constexpr auto kRows = std::to_array<RpcRow>({
     {Rpc::kDeleteTopic, "varve.v1.TopicService/DeleteTopic", Right::kDelete, false},
     {Rpc::kGetFeatures, "varve.v1.ClusterService/GetFeatures", Right::kNone, true},
     {Rpc::kGetCluster, "varve.v1.ClusterService/GetCluster", Right::kNone, true},
+    {Rpc::kConfirmClock, "varve.v1.ClusterService/ConfirmClock", Right::kAlter, false},
 });
 
 constexpr bool RowsAreInOrder() {

@@ -32,6 +32,7 @@ enum class Rpc : uint8_t {
   kDeleteTopic,
   kGetFeatures,
   kGetCluster,
+  kConfirmClock,
 };
 
 // What a principal must be allowed. Resources come with authentication; until then everybody who

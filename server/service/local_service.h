@@ -56,6 +56,8 @@ class LocalService final : public BrokerService {
                    Reply<GetFeaturesReply> reply) override;
   void GetCluster(RequestContext context, GetClusterRequest request,
                   Reply<GetClusterReply> reply) override;
+  void ConfirmClock(RequestContext context, ConfirmClockRequest request,
+                    Reply<ConfirmClockReply> reply) override;
   absl::StatusOr<std::unique_ptr<ProduceSession>> OpenProduce(RequestContext context,
                                                               ProduceEvents& events) override;
   absl::StatusOr<std::unique_ptr<SubscribeSession>> OpenSubscribe(RequestContext context,

@@ -219,6 +219,12 @@ struct GetFeaturesReply {
 struct GetClusterRequest {
   std::vector<std::string> required_features;
 };
+struct ConfirmClockRequest {
+  std::vector<std::string> required_features;
+};
+struct ConfirmClockReply {
+  std::string paused_because;  // empty: not paused
+};
 struct BrokerInfo {
   NodeId node;
   std::string address;  // empty: the one the caller dialled

@@ -202,4 +202,16 @@ void LocalService::GetCluster(RequestContext context, GetClusterRequest request,
   });
 }
 
+void LocalService::ConfirmClock(RequestContext context, ConfirmClockRequest request,
+                                Reply<ConfirmClockReply> reply) {
+  auto pending = Admit(context, Rpc::kConfirmClock, 0, request.required_features, std::move(reply));
+  if (!pending) return;
+  ConfirmClockReply out{parts_.host.clock_watch().Check()};
+  parts_.host.clock_watch().Confirm();
+  if (!out.paused_because.empty()) parts_.host.ReviewRetention();
+  parts_.host.ShardOf(kMetadataGroup).Post([pending, out = std::move(out)]() mutable {
+    pending->Answer(std::move(out));
+  });
+}
+
 }  // namespace varve::server

@@ -22,12 +22,20 @@ struct TopicSettings {
   uint64_t segment_bytes = 0;    // 0: the default, 128 MiB
 };
 
+// A setting by name, such as retention.ms; values are integers, -1 is "no limit".
+struct TopicSetting {
+  std::string name;
+  std::string value;
+  bool is_default = false;  // of a description: nobody set it
+};
+
 struct NewTopic {
   std::string name;
   uint32_t partitions = 1;
   uint32_t replication_factor = 0;  // 0: the cluster's default
   TopicSettings settings = {};
   bool validate_only = false;
+  std::vector<TopicSetting> named_settings = {};  // after `settings`
 };
 
 struct PartitionDescription {
@@ -50,6 +58,7 @@ struct TopicDescription {
   uint32_t partition_count = 0;
   std::string state;  // "creating" or "ready"
   std::vector<PartitionDescription> partitions;
+  std::vector<TopicSetting> named_settings;  // all there are, in order of name
 };
 
 struct OffsetQuery {
@@ -96,6 +105,15 @@ class VARVE_API Admin {
   // All topics in order of name; their partitions only if asked for.
   Result<std::vector<TopicDescription>> ListTopics(bool with_partitions = false);
   Status DeleteTopic(std::string_view name);
+  // Answers the topic as it is then. INVALID_CONFIG names the setting.
+  Result<TopicDescription> AlterTopic(std::string_view name, const std::vector<TopicSetting>& set,
+                                      const std::vector<std::string>& unset,
+                                      bool validate_only = false);
+  // Deletes the records below `before`, or all committed ones for -1; the new log start.
+  Result<int64_t> DeleteRecords(const TopicPartition& partition, int64_t before);
+  // Why deletion by age was paused by the answering broker, which now trusts its clock; empty when
+  // it was not.
+  Result<std::string> ConfirmClock();
   // One answer for each query, in order.
   Result<std::vector<OffsetAnswer>> ListOffsets(const std::vector<OffsetQuery>& queries);
   Result<Features> GetFeatures();
