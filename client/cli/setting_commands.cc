@@ -132,10 +132,10 @@ void AddTopicDeleteRecords(CLI::App& topic, CommandContext& context) {
 void AddBrokerCommands(CLI::App& root, CommandContext& context) {
   CLI::App* broker = root.add_subcommand("broker", "Look after a broker");
   broker->require_subcommand(1);
-  CLI::App* command =
-      AddCommand(*broker, "confirm-clock",
-                 "Say that the broker's clock is right, so that deletion by age goes on",
-                 {"varve broker confirm-clock --server localhost:9640"});
+  CLI::App* command = AddCommand(
+      *broker, "confirm-clock",
+      "Say that the broker's clock is right, so that deletion by age goes on",
+      {"varve broker confirm-clock", "varve broker confirm-clock --server localhost:9640"});
   AddCommonOptions(*command, context.options, {});
   command->callback([&context] { context.action = [&] { return ConfirmClock(context.options); }; });
 }
