@@ -7,6 +7,7 @@
 
 #include "common/error.h"
 #include "common/limits.h"
+#include "storage/defect.h"
 #include "storage/format/checkpoint.h"
 #include "storage/format/file_header.h"
 
@@ -140,7 +141,8 @@ absl::Status JournalFiles::WriteHead(const LiveFile& target, std::string_view ch
   const std::array<std::string_view, 2> pieces = {block, checkpoint};
   VARVE_RETURN_IF_ERROR(Failed(target.file->WriteAt(0, pieces)));
   VARVE_RETURN_IF_ERROR(Failed(target.file->SyncData()));
-  if (created) VARVE_RETURN_IF_ERROR(Failed(files_.SyncDirectory(directory_)));
+  if (created && !Planted(Defect::kJournalDirectoryNotSynced))
+    VARVE_RETURN_IF_ERROR(Failed(files_.SyncDirectory(directory_)));
   bytes_written_ += target.position;
   return absl::OkStatus();
 }
@@ -149,6 +151,7 @@ absl::Status JournalFiles::WriteHead(const LiveFile& target, std::string_view ch
 // stays.
 std::vector<JournalFileRef> JournalFiles::ListAfterRoll(const JournalFileRef& next) const {
   std::vector<JournalFileRef> list;
+  if (Planted(Defect::kEarlierFilesNotListed)) return {next};
   for (size_t i = FirstNeeded(); i < older_.size(); ++i) list.push_back(older_[i].ref);
   if (!list.empty() || !active_.pins.empty()) list.push_back(active_.ref);
   list.push_back(next);
@@ -200,7 +203,11 @@ absl::Status JournalFiles::Append(std::span<const std::string_view> pieces, uint
   return absl::OkStatus();
 }
 
-absl::Status JournalFiles::Sync() { return Failed(active_.file->SyncData()); }
+absl::Status JournalFiles::Sync() {
+  const absl::Status status = active_.file->SyncData();
+  if (Planted(Defect::kFailedSyncRetried) && !status.ok()) return Failed(active_.file->SyncData());
+  return Failed(status);
+}
 
 void JournalFiles::Pin(GroupId group, ReplicaEpoch epoch, FrameSequence frame) {
   active_.pins[{group, epoch}] = frame;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/error.h"
+#include "storage/defect.h"
 #include "storage/journal.h"
 #include "storage/journal_files.h"
 #include "storage/journal_scan.h"
@@ -209,7 +210,7 @@ absl::Status JournalRecovery::JudgeEnd(const JournalSource& source, const Commit
   VARVE_ASSIGN_OR_RETURN(const CommitTraces traces, FindTraces(source, reader.position() + extent));
   const CommitSequence durable = std::max({contents_.durable_through, traces.durable_through,
                                            torn ? torn->durable_through : CommitSequence{}});
-  if (durable >= sequence || traces.last > sequence) {
+  if ((durable >= sequence || traces.last > sequence) && !Planted(Defect::kDamageTakenForTorn)) {
     return JournalDamage(
         source, reader.position(), sequence,
         StrCat("it was durable, as later bytes prove (commit ", traces.last, ", durable through ",

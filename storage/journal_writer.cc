@@ -6,6 +6,7 @@
 #include "common/check.h"
 #include "common/error.h"
 #include "common/limits.h"
+#include "storage/defect.h"
 #include "storage/format/replica_record.h"
 
 namespace varve::storage {
@@ -166,7 +167,8 @@ absl::Status JournalWriter::WriteCommit(const std::vector<GroupFrame>& groups, F
   CommitHeader header;
   header.generation = files_.active().generation;
   header.sequence = state_.last_commit + 1;
-  header.durable_through = state_.last_commit;
+  header.durable_through =
+      Planted(Defect::kDurableThroughAhead) ? header.sequence : state_.last_commit;
   header.frames = static_cast<uint32_t>(frames->size());
   const std::string head = EncodeCommitHeader(&header, groups, preceding_, frame_bytes);
   const std::string end = EncodeCommitEnd(header, groups, frame_bytes);
@@ -179,7 +181,7 @@ absl::Status JournalWriter::WriteCommit(const std::vector<GroupFrame>& groups, F
   pieces.push_back(end);
   VARVE_RETURN_IF_ERROR(files_.Append(pieces, header.bytes));
   const MonoTime before = clock_.Now();
-  VARVE_RETURN_IF_ERROR(files_.Sync());
+  if (!Planted(Defect::kAcknowledgedBeforeSync)) VARVE_RETURN_IF_ERROR(files_.Sync());
   last_write_ = clock_.Now();
   state_.last_commit = header.sequence;
   durable_.store(header.sequence.value());

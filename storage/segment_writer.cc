@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/error.h"
+#include "storage/defect.h"
 
 namespace varve::storage {
 namespace {
@@ -60,7 +61,7 @@ void SegmentWriter::CarryHeld() {
     if (health().ok()) {
       const absl::Status status = CarryFiles(work);
       if (ReasonOf(status) == Reason::NO_SPACE) return WaitForSpace();
-      if (!status.ok()) Fail(status);
+      if (!status.ok() && !Planted(Defect::kWriteErrorIgnored)) Fail(status);
     }
     FinishWork(work);
     held_.pop_front();
@@ -222,7 +223,8 @@ absl::Status SegmentWriter::SyncReplica(ReplicaFiles& replica) {
       if (std::find(segments.begin(), segments.end(), placed.segment) != segments.end())
         rows.emplace_back(placed.segment, placed.segment->TakeUnsavedRows(placed.written_end));
   }
-  for (const auto& segment : segments) VARVE_RETURN_IF_ERROR(segment->SyncData());
+  for (const auto& segment : segments)
+    if (!Planted(Defect::kRecycledBeforeSegmentSync)) VARVE_RETURN_IF_ERROR(segment->SyncData());
   for (const auto& [segment, unsaved] : rows) {
     const absl::Status saved = segment->SaveIndex(unsaved);
     // A hint that a full disk does not take; the next pass tries again.
@@ -230,7 +232,10 @@ absl::Status SegmentWriter::SyncReplica(ReplicaFiles& replica) {
   }
   // Here and not by the writer: freeing a large file takes its time.
   for (const auto& segment : retired) VARVE_RETURN_IF_ERROR(segment->Remove());
-  if (directory_changed) VARVE_RETURN_IF_ERROR(parts_.files.SyncDirectory(replica.directory));
+  if (directory_changed && !Planted(Defect::kSegmentDirectoryNotSynced)) {
+    const absl::Status named = parts_.files.SyncDirectory(replica.directory);
+    if (!named.ok() && !Planted(Defect::kNameSyncErrorIgnored)) return named;
+  }
   // A point from before a truncation would cover entries that replaced those which it means.
   std::lock_guard replica_lock(replica.mutex);
   if (mark.truncations != replica.truncations) mark.point = {};

@@ -399,6 +399,15 @@ void LogScript::Send(LogWrite write, LogImage after) {
                 });
 }
 
+std::string LogScript::Judge(const LogImage& found) const {
+  std::string difference;
+  for (size_t at = acknowledged_; at < images_.size(); ++at) {
+    difference = found.Difference(images_[at]);
+    if (difference.empty()) return difference;
+  }
+  return StrCat("ends at ", found.end().last_index, ": ", difference);
+}
+
 void LogScript::Check() {
   ++life_;
   auto found = host_->Image(group_);

@@ -106,6 +106,9 @@ class LogScript {
   // After a recovery: finds the image that the log shows, and goes on from there.
   void Check();
   [[nodiscard]] const LogImage& image() const { return images_.back(); }
+  // Whether a recovered log may show this: at least what was acknowledged, and nothing else than
+  // what was asked for. Otherwise what is wrong.
+  [[nodiscard]] std::string Judge(const LogImage& found) const;
   // Some write was answered with an error.
   [[nodiscard]] bool refused() const { return refused_; }
 

@@ -1,0 +1,32 @@
+// One run of the storage fault campaign: a seeded script on a data directory, something that goes
+// wrong, a recovery, and a judgement of what the directory then shows.
+#ifndef VARVE_TESTS_STORAGE_FAULT_CAMPAIGN_H_
+#define VARVE_TESTS_STORAGE_FAULT_CAMPAIGN_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace varve::storage {
+
+// How often each kind was reached, and how often it showed in an error.
+struct FaultCounts {
+  struct Kind {
+    uint64_t reached = 0, told = 0;
+  };
+  std::map<std::string, Kind> kinds;
+  [[nodiscard]] std::string Text() const;
+};
+
+// The power goes, or the process, at a moment drawn from the seed. Empty when all that was
+// acknowledged is there and nothing else than what was asked for; else what is wrong.
+std::string RunCrash(uint64_t seed, FaultCounts* counts);
+// A call to the disk fails once or for ever, or the disk fills up; then as RunCrash.
+std::string RunFailingDisk(uint64_t seed, FaultCounts* counts);
+// One file is damaged while nothing runs, long after the last write. What opens must be whole, or
+// tell of the damage when it is read.
+std::string RunDamage(uint64_t seed, FaultCounts* counts);
+
+}  // namespace varve::storage
+
+#endif  // VARVE_TESTS_STORAGE_FAULT_CAMPAIGN_H_
