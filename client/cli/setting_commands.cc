@@ -1,6 +1,7 @@
 // varve topic alter | delete-records, varve broker confirm-clock
 #include <unistd.h>
 
+#include <iostream>
 #include <memory>
 
 #include "client/cli/command_options.h"
@@ -22,6 +23,7 @@ struct DeleteOptions {
   uint32_t partition = 0;
   int64_t before = 0;
   bool all = false;
+  bool yes = false;
 };
 
 // Plain integers go as they are: the broker knows what it takes.
@@ -52,9 +54,24 @@ CommandEnd Alter(const GlobalOptions& global, const AlterOptions& options) {
   return WriteOut(RenderTopicDescriptions({*altered}, global.output, UseColour(STDOUT_FILENO)));
 }
 
+// As for the deletion of a topic.
+Status ConfirmDeletion(const DeleteOptions& options) {
+  if (options.yes) return Status();
+  if (!IsTerminal(STDIN_FILENO))
+    return UsageError("deleting records is for good, and nobody is here to confirm it",
+                      "Add --yes.");
+  WriteErr("Delete records of " + ShellQuote(options.name) + ", partition " +
+           std::to_string(options.partition) + "? Type yes: ");
+  std::string answer;
+  if (!std::getline(std::cin, answer) || answer != "yes")
+    return LocalError("not deleted: the answer was not yes", 0, "Type yes, or add --yes.");
+  return Status();
+}
+
 CommandEnd DeleteRecords(const GlobalOptions& global, const DeleteOptions& options) {
   if (options.all == (options.before > 0))
     return UsageError("what to delete is not clear", "Give either --before OFFSET or --all.");
+  if (Status status = ConfirmDeletion(options); !status.ok()) return status;
   const Result<Client> client = Connect(global);
   if (!client.ok()) return client.status();
   const Result<int64_t> start = Admin(*client).DeleteRecords(
@@ -114,7 +131,7 @@ void AddTopicDeleteRecords(CLI::App& topic, CommandContext& context) {
   auto options = std::make_shared<DeleteOptions>();
   CLI::App* command =
       AddCommand(topic, "delete-records", "Delete the oldest records of a partition for good",
-                 {"varve topic delete-records orders --partition 0 --before 1000",
+                 {"varve topic delete-records orders --partition 0 --before 1000 --yes",
                   "varve topic delete-records orders --partition 0 --all"});
   command->add_option("NAME", options->name, "Name of the topic")->required();
   command->add_option("--partition", options->partition, "Number of the partition")
@@ -123,6 +140,7 @@ void AddTopicDeleteRecords(CLI::App& topic, CommandContext& context) {
   command->add_option("--before", options->before, "Records below this offset go")
       ->type_name("OFFSET");
   command->add_flag("--all", options->all, "All committed records go");
+  command->add_flag("-y,--yes", options->yes, "Do not ask; needed when nobody can answer");
   AddCommonOptions(*command, context.options, {"table", "json"});
   command->callback([&context, options] {
     context.action = [&context, options] { return DeleteRecords(context.options, *options); };

@@ -79,9 +79,9 @@ def main():
             process.wait()
             process, server = start()
             assert partition(server)["log_start"] == kept["log_start"], (partition(server), kept)
-        text = varve(server, "topic", "delete-records", "t", "--before", "1995", "-o", "json")
+        text = varve(server, "topic", "delete-records", "t", "--before", "1995", "--yes", "-o", "json")
         assert json.loads(text)["log_start"] == 1995, text
-        varve(server, "topic", "delete-records", "t", "--before", "2001", want=1)
+        varve(server, "topic", "delete-records", "t", "--before", "2001", "--yes", want=1)
         varve(server, "topic", "alter", "t", "--set", "retention.ms=1", want=2)
         varve(server, "broker", "confirm-clock")
         process.send_signal(signal.SIGTERM)
