@@ -12,6 +12,7 @@ import check_compiled
 import check_layers
 import check_sizes
 import check_text
+import check_traps
 from check_base import Problem, Tree
 
 HERE = Path(__file__).resolve().parent
@@ -32,6 +33,10 @@ CLEAN = {
     "tests/storage/log_test.cc": '#include <thread>\n\n#include "storage/log.h"\n',
     "docs/a.md": "[b](b.md), see the last stable offset\n",
     "docs/b.md": "the log end offset\n",
+    "tests/raft/core_test.cc": "TEST(CoreTest, Holds) {}\n",
+    "tests/raft/scenarios/story.raft": "nodes 1\n",
+    "docs/raft_traps.md": "| 1 | a | `CoreTest.Holds`, `scenario story` |\n| 2 | b | issue 3 |\n"
+                          + "".join(f"| {trap} | c | open |\n" for trap in range(3, 52)),
 }
 
 
@@ -69,6 +74,10 @@ PLANTED = [
     ("vocabulary", "storage/log.cc", "// TODO: later\n"),
     ("vocabulary", "storage/log_utils.cc", "int a;\n"),
     ("links", "docs/a.md", "[gone](gone.md)\n"),
+    ("traps", "docs/raft_traps.md", "| 51 | x | open |\n", "second row"),
+    ("traps", "docs/raft_traps.md", "| 52 | x | `CoreTest.Gone` |\n", "CoreTest.Gone"),
+    ("traps", "docs/raft_traps.md", "| 52 | x | `scenario gone` |\n", "scenario gone"),
+    ("traps", "docs/raft_traps.md", "| 52 | x | later |\n", "neither"),
     ("size", "storage/log.cc", "int a;\n" * 701),
     ("size", "storage/log.cc", _long_function(71)),
     ("size", "scripts/a.py", "def f():\n" + "    g()\n" * 70),
@@ -117,6 +126,7 @@ def _all_problems(root, rule, work):
     tree = Tree(root)
     problems = check_layers.check_includes(tree) + check_layers.check_seams(tree)
     problems += check_text.check_vocabulary(tree) + check_text.check_links(tree)
+    problems += check_traps.check_traps(tree)
     problems += check_sizes.check_sizes(tree)[0]
     if rule in ("format", None):
         problems += check_compiled.check_format(tree)
