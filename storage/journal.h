@@ -85,11 +85,12 @@ class Journal {
   // Begins a journal from `state`, which recovery (or creation) has made durable in segments:
   // writes `state` as the checkpoint of a fresh file, listing only itself, and syncs file and
   // directory before it returns. Files in the directory that the new checkpoint does not list are
-  // recycled or removed.
+  // recycled or removed. New files are filled ahead on `spare_executor`, if given.
   static absl::StatusOr<std::unique_ptr<Journal>> Begin(FileSystem& files, std::string directory,
                                                         DirectoryIdentity identity,
                                                         JournalOptions options, Checkpoint state,
-                                                        Executor& executor, const Clock& clock);
+                                                        Executor& executor, const Clock& clock,
+                                                        Executor* spare_executor = nullptr);
   virtual ~Journal() = default;
 
   // `urgent`: hard state or metadata. `done` runs on the journal's executor and must only post.

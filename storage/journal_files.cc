@@ -192,6 +192,10 @@ void JournalFiles::AddSpare(FileNumber file) {
   files_.RemoveFile(PathOf(file)).IgnoreError();
 }
 
+bool JournalFiles::WantsSpare() const {
+  return spare_.empty() && active_.position >= active_.size / 4;
+}
+
 bool JournalFiles::HasRoom(uint64_t bytes) const {
   return active_.position + bytes <= active_.size;
 }

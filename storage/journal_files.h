@@ -58,6 +58,12 @@ class JournalFiles {
   [[nodiscard]] size_t live() const;
   [[nodiscard]] bool OlderPinned() const;
   [[nodiscard]] bool AnyPinned() const { return OlderPinned() || !active_.pins.empty(); }
+  // Whether the next Roll would have to make a file, soon. Then one of `active_bytes()`
+  // may be made ahead, zero-filled and durable, and added under its number.
+  [[nodiscard]] bool WantsSpare() const;
+  [[nodiscard]] uint64_t active_bytes() const { return active_.size; }
+  [[nodiscard]] const std::string& directory() const { return directory_; }
+  void AddSpare(FileNumber file);
   [[nodiscard]] bool ActiveHalfFull() const { return active_.position >= active_.size / 2; }
   [[nodiscard]] const JournalFileRef& active() const { return active_.ref; }
   [[nodiscard]] uint64_t recycled() const { return recycled_; }
@@ -79,7 +85,6 @@ class JournalFiles {
   std::vector<JournalFileRef> ListAfterRoll(const JournalFileRef& next) const;
   [[nodiscard]] size_t FirstNeeded() const;  // in older_
   void Activate(LiveFile target);
-  void AddSpare(FileNumber file);
   [[nodiscard]] std::string PathOf(FileNumber file) const;
 
   FileSystem& files_;

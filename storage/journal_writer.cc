@@ -37,10 +37,12 @@ BatchShape ShapeOf(const std::vector<WaitingFrame>& frames) {
 
 JournalWriter::JournalWriter(FileSystem& files, std::string directory, DirectoryIdentity identity,
                              JournalOptions options, Checkpoint state, Executor& executor,
-                             const Clock& clock)
-    : options_(options),
+                             const Clock& clock, Executor* spare_executor)
+    : file_system_(files),
+      options_(options),
       executor_(executor),
       clock_(clock),
+      spare_executor_(spare_executor),
       process_epoch_(state.process_epoch),
       next_file_(std::max<uint64_t>(state.next_file.value(), 1)),
       durable_(state.last_commit.value()),
@@ -140,6 +142,7 @@ absl::Status JournalWriter::Roll(uint64_t room_bytes) {
   VARVE_RETURN_IF_ERROR(files_.Roll(&state_, room_bytes));
   asked_when_short_ = false;
   asked_when_blocked_ = false;
+  spare_refused_ = false;
   const std::lock_guard lock(mutex_);
   stats_.waits_for_space = false;
   ++stats_.checkpoints;
@@ -197,6 +200,7 @@ absl::Status JournalWriter::WriteCommit(const std::vector<GroupFrame>& groups, F
 void JournalWriter::AfterCommit(Frames frames) {
   for (const WaitingFrame& waiting : frames) NoteFrame(waiting.frame);
   AskWhenSpaceIsShort();
+  MakeSpareAhead();
   ArmSeal();
   for (WaitingFrame& waiting : frames) waiting.done(absl::OkStatus());
 }

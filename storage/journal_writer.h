@@ -25,7 +25,8 @@ namespace varve::storage {
 class JournalWriter : public std::enable_shared_from_this<JournalWriter> {
  public:
   JournalWriter(FileSystem& files, std::string directory, DirectoryIdentity identity,
-                JournalOptions options, Checkpoint state, Executor& executor, const Clock& clock);
+                JournalOptions options, Checkpoint state, Executor& executor, const Clock& clock,
+                Executor* spare_executor);
 
   // Before anything else; blocks.
   absl::Status Begin();
@@ -70,14 +71,17 @@ class JournalWriter : public std::enable_shared_from_this<JournalWriter> {
 
   void AskForSegmentSync();
   void AskWhenSpaceIsShort();
+  void MakeSpareAhead();
 
   void ArmSeal();
   void OnSealTimer();
   absl::Status WriteSeal();
 
+  FileSystem& file_system_;
   const JournalOptions options_;
   Executor& executor_;
   const Clock& clock_;
+  Executor* const spare_executor_;
   const uint64_t process_epoch_;
   std::atomic<uint64_t> next_file_;
   std::atomic<uint64_t> durable_;
@@ -100,7 +104,9 @@ class JournalWriter : public std::enable_shared_from_this<JournalWriter> {
   TimerId space_timer_;
   bool asked_when_short_ = false;  // since the last roll
   bool asked_when_blocked_ = false;
-  bool ask_pending_ = false;  // asked while there was no callback
+  bool making_spare_ = false;
+  bool spare_refused_ = false;  // since the last roll
+  bool ask_pending_ = false;    // asked while there was no callback
   Journal::NeedSegmentSync need_sync_;
   bool unsealed_ = true;  // something was written that no later header vouches for
   MonoTime last_write_;

@@ -5,6 +5,7 @@
 #include "common/check.h"
 #include "common/error.h"
 #include "storage/defect.h"
+#include "storage/journal_spare.h"
 #include "storage/journal_writer.h"
 
 namespace varve::storage {
@@ -96,6 +97,26 @@ void JournalWriter::FailFor(absl::Status why) {
   });
 }
 
+// A full disk is no failure here: the next roll meets it itself, if it lasts, and is followed by
+// another try.
+void JournalWriter::MakeSpareAhead() {
+  if (spare_executor_ == nullptr || making_spare_ || spare_refused_ || !files_.WantsSpare()) return;
+  making_spare_ = true;
+  const FileNumber number = NextFileNumber();
+  const auto done = [this, self = weak_from_this(), number](absl::Status status) {
+    const auto alive = self.lock();
+    if (alive == nullptr) return;
+    executor_.Post([alive, number, status = std::move(status)] {
+      alive->making_spare_ = false;
+      if (status.ok()) return alive->files_.AddSpare(number);
+      alive->spare_refused_ = true;
+      if (ReasonOf(status) != Reason::NO_SPACE) alive->Fail(status);
+    });
+  };
+  JournalSpare::Make(file_system_, files_.directory(), JournalName(number), files_.active_bytes(),
+                     *spare_executor_, weak_from_this(), done);
+}
+
 void JournalWriter::ArmSeal() {
   if (!unsealed_ || seal_timer_ != TimerId{} || !health().ok()) return;
   seal_timer_ = executor_.RunAt(last_write_ + options_.seal_after, [weak = weak_from_this()] {
@@ -184,9 +205,10 @@ class JournalHandle : public Journal {
 absl::StatusOr<std::unique_ptr<Journal>> Journal::Begin(FileSystem& files, std::string directory,
                                                         DirectoryIdentity identity,
                                                         JournalOptions options, Checkpoint state,
-                                                        Executor& executor, const Clock& clock) {
+                                                        Executor& executor, const Clock& clock,
+                                                        Executor* spare_executor) {
   auto writer = std::make_shared<JournalWriter>(files, std::move(directory), identity, options,
-                                                std::move(state), executor, clock);
+                                                std::move(state), executor, clock, spare_executor);
   VARVE_RETURN_IF_ERROR(writer->Begin());
   writer->ScheduleFirstSeal();
   return std::make_unique<JournalHandle>(std::move(writer));

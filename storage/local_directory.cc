@@ -110,9 +110,9 @@ absl::Status LocalDirectory::Start(Random& random) {
   writer_ = std::make_shared<SegmentWriter>(
       SegmentWriter::Parts{files_, *executors_.segments, *executors_.sync, clock_, budget_,
                            paths_.groups, options_.sync_interval});
-  VARVE_ASSIGN_OR_RETURN(journal_,
-                         Journal::Begin(files_, paths_.journal, identity_, options_.journal,
-                                        std::move(state), *executors_.journal, clock_));
+  VARVE_ASSIGN_OR_RETURN(
+      journal_, Journal::Begin(files_, paths_.journal, identity_, options_.journal,
+                               std::move(state), *executors_.journal, clock_, executors_.sync));
   writer_->SetJournal(journal_.get());
   journal_->SetNeedSegmentSync([writer = writer_] { writer->RequestSync(); });
   ArmTrash();

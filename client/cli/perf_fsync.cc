@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <chrono>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "client/cli/perf_commands.h"
@@ -29,6 +30,7 @@ constexpr uint64_t kMaxFileBytes = uint64_t{8} * 1024 * 1024 * 1024;
 struct PerfFsyncOptions {
   std::string directory = ".";
   bool loop = false;
+  double rate = 0;  // writes per second; 0: no pause
   uint64_t size = 0;
   PerfLimits limits;
 };
@@ -91,6 +93,10 @@ Status SyncLoop(const PerfFsyncOptions& options, PerfPayload& payload, ScratchFi
   const Clock::time_point begin = Clock::now();
   uint64_t at = 0;
   while (!Interrupted()) {
+    if (options.rate > 0) {
+      const std::chrono::duration<double> due(static_cast<double>(counts.writes) / options.rate);
+      std::this_thread::sleep_until(begin + std::chrono::duration_cast<Clock::duration>(due));
+    }
     const Clock::time_point start = Clock::now();
     if (limits.records > 0 && counts.writes >= limits.records) break;
     if (limits.duration.count() > 0 && start - begin >= limits.duration) break;
@@ -124,6 +130,7 @@ CommandEnd PerfFsync(const CommandContext& context, PerfFsyncOptions options) {
   report.settings["pattern"] =
       options.loop ? "append to one growing file, fdatasync after each write"
                    : "sequential within a preallocated file, fdatasync after each write";
+  if (options.rate > 0) report.settings["rate"] = options.rate;
   ScratchFile file;
   if (Status status = file.Open(options.directory); !status.ok()) return status;
   if (!options.loop) {
@@ -165,6 +172,11 @@ void AddPerfFsync(CLI::App& perf, CommandContext& context) {
                     "The bare loop that figures are compared with: append 128 KiB to one growing "
                     "file and sync, again and again (8 GiB at most)");
   AddSize(*command, "--size", options->size, "Size of a write; default 4KiB, with --loop 128KiB");
+  command
+      ->add_option("--rate", options->rate,
+                   "Writes per second, as a paced producer causes them; default: one after another")
+      ->type_name("N")
+      ->check(CLI::PositiveNumber);
   AddPerfLimits(*command, options->limits, "writes");
   AddCommonOptions(*command, context.options, {"table", "json"});
   command->callback([&context, options] {

@@ -116,7 +116,7 @@ absl::Status JournalHost::Start() {
   state.process_epoch += 1;
   executor = scheduler.NewExecutor("journal");
   auto begun = Journal::Begin(disk, "journal", TestIdentity(), options, std::move(state), *executor,
-                              scheduler.clock());
+                              scheduler.clock(), spares_ahead ? executor.get() : nullptr);
   if (!begun.ok()) return begun.status();
   journal = *std::move(begun);
   ++starts;

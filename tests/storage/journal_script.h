@@ -71,6 +71,7 @@ class JournalHost {
   SimScheduler scheduler;
   SimFileSystem disk;
   JournalOptions options;
+  bool spares_ahead = false;  // the journal makes spare files on its executor
   std::unique_ptr<Executor> executor;
   std::unique_ptr<Journal> journal;
   std::vector<JournalFrame> acknowledged;  // done(OK) ran, in that order

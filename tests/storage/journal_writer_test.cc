@@ -61,6 +61,57 @@ TEST(JournalWriter, CommitsStayBelowTheLimit) {
   EXPECT_LE(host.journal->stats().commits, 5u);
 }
 
+// Fills the first file of a journal whose files have 4 MiB, up to `bytes`.
+void FillJournal(JournalHost& host, GroupScript& group, size_t bytes) {
+  for (size_t done = 0; done < bytes; done += 256 << 10) {
+    host.Submit(group.Append(1, 256 << 10));
+    ASSERT_TRUE(host.Settle());
+  }
+}
+
+TEST(JournalWriter, ASpareFileIsMadeBeforeItIsNeeded) {
+  JournalHost host(31, {.file_bytes = 4 << 20});
+  host.spares_ahead = true;
+  ASSERT_TRUE(host.Start().ok());
+  GroupScript a(GroupId{65536}, FileNumber{100});
+  host.Submit(a.Create());
+  ASSERT_TRUE(host.scheduler.RunUntilIdle());
+  EXPECT_EQ(JournalFilesOf(host), 1u);
+  FillJournal(host, a, 2 << 20);
+  ASSERT_TRUE(host.scheduler.RunUntilIdle());
+  const auto files = host.disk.List("journal");
+  ASSERT_TRUE(files.ok()) << files.status();
+  ASSERT_EQ(files->size(), 2u);
+  EXPECT_EQ(files->at(1).size, 4u << 20);
+  EXPECT_EQ(host.journal->stats().checkpoints, 1u);
+
+  // The roll takes it: the commit that rolls fills no file.
+  host.NoteAllDurable();
+  size_t filled = 0;
+  host.disk.SetObserver([&](const SimFileOp& op) {
+    if (op.name == "allocate") ++filled;
+  });
+  FillJournal(host, a, 9 << 18);
+  host.disk.SetObserver(nullptr);
+  EXPECT_EQ(host.journal->stats().checkpoints, 2u);
+  EXPECT_EQ(filled, 0u);
+  EXPECT_EQ(host.journal->stats().recycled, 1u);
+}
+
+TEST(JournalWriter, ASpareThatGetsNoRoomLeavesNothing) {
+  JournalHost host(32, {.file_bytes = 4 << 20});
+  host.spares_ahead = true;
+  ASSERT_TRUE(host.Start().ok());
+  host.disk.SetCapacity(6 << 20);
+  GroupScript a(GroupId{65536}, FileNumber{100});
+  host.Submit(a.Create());
+  FillJournal(host, a, 2 << 20);
+  ASSERT_TRUE(host.scheduler.RunUntilIdle());
+  EXPECT_EQ(JournalFilesOf(host), 1u);
+  EXPECT_TRUE(host.journal->health().ok());
+  EXPECT_TRUE(host.refused.empty());
+}
+
 TEST(JournalWriter, IdleJournalSealsOnceAndThenSleeps) {
   JournalHost host(4);
   ASSERT_TRUE(host.Start().ok());
