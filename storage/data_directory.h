@@ -93,6 +93,9 @@ class DataDirectory {
   // Gives back what was reserved for entries that will never be written.
   virtual void ReturnDirty(size_t bytes) = 0;
 
+  // NO_SPACE while writes that were accepted wait for the disk to have room; new user data is to be
+  // refused meanwhile. Ends by itself.
+  [[nodiscard]] virtual absl::Status AdmitData() const = 0;
   [[nodiscard]] virtual absl::Status health() const = 0;
   [[nodiscard]] virtual JournalStats journal_stats() const = 0;
   [[nodiscard]] virtual size_t dirty_bytes() const = 0;

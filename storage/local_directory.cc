@@ -383,6 +383,12 @@ absl::Status LocalDirectory::health() const {
   return writer_->health();
 }
 
+absl::Status LocalDirectory::AdmitData() const {
+  if (!writer_->waits_for_space() && !journal_->stats().waits_for_space) return absl::OkStatus();
+  return MakeError(Reason::NO_SPACE, "the disk of \"", paths_.root,
+                   "\" is full; writes resume by themselves when there is room");
+}
+
 void LocalDirectory::Close(PartitionLog::Done done) {
   writer_->Drain(WhileAlive([this, done = std::move(done)](absl::Status status) mutable {
     if (!status.ok()) return done(std::move(status));

@@ -40,6 +40,7 @@ class LocalDirectory final : public DataDirectory {
     return budget_->TryReserve(bytes, std::move(when_room));
   }
   void ReturnDirty(size_t bytes) override { budget_->Release(bytes); }
+  [[nodiscard]] absl::Status AdmitData() const override;
   [[nodiscard]] absl::Status health() const override;
   [[nodiscard]] JournalStats journal_stats() const override { return journal_->stats(); }
   [[nodiscard]] size_t dirty_bytes() const override { return budget_->used(); }

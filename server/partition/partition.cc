@@ -60,6 +60,8 @@ void Partition::Append(FrameBuffer batch, uint32_t records, AppendDone done) {
   VARVE_CHECK(shard_.InExecutor());
   if (stopped_)
     return Reply(std::move(done), MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
+  if (absl::Status full = directory_.AdmitData(); !full.ok())
+    return Reply(std::move(done), std::move(full));
   waiting_for_room_.push_back({std::move(batch), records, std::move(done)});
   AdmitWaiting();
 }

@@ -326,11 +326,15 @@ TEST_F(LocalDirectoryTest, AFullDiskResumesByItselfAndTheBudgetComesBack) {
       host.scheduler.RunUntil([&] { return script.Settled(); }, kSecond);
     }
     EXPECT_TRUE(host.directory->health().ok()) << host.directory->health();
+    if (!script.Settled()) {
+      EXPECT_EQ(ReasonOf(host.directory->AdmitData()), Reason::NO_SPACE);
+    }
     host.disk.SetCapacity(1ull << 40);
     ASSERT_NO_FATAL_FAILURE(Settle());
     EXPECT_FALSE(script.refused());
     host.scheduler.RunFor(10 * kSecond);
     EXPECT_EQ(host.directory->dirty_bytes(), 0u);
+    EXPECT_EQ(host.directory->AdmitData(), absl::OkStatus());
     const auto image = host.Image(kGroup);
     ASSERT_TRUE(image.ok()) << image.status();
     EXPECT_EQ(image->Difference(script.image()), "");
