@@ -55,7 +55,7 @@ TEST(RaftSim, EqualSeedsGiveEqualRuns) {
     EXPECT_EQ(first.hash, again.hash);
     EXPECT_EQ(first.steps, again.steps);
     EXPECT_FALSE(again.story.empty());
-    // The same in every build: scripts/compare-sim-hashes.
+    // The same in every build, as `varve_raft_sim --seed N --hash` shows.
     std::printf("hash of seed %llu: %016llx\n", static_cast<unsigned long long>(seed),
                 static_cast<unsigned long long>(first.hash));
   }
