@@ -9,6 +9,7 @@
 #include "common/error.h"
 #include "common/limits.h"
 #include "storage/format/file_header.h"
+#include "storage/format/journal_mark.h"
 #include "storage/inspect_files.h"
 
 namespace varve::storage {
@@ -141,6 +142,7 @@ void Inspection::WalkJournal() {
     return;
   }
   for (const DirectoryEntry& entry : *entries) {
+    if (!entry.is_directory && entry.name == kJournalMarkName) continue;  // read by ReadJournal
     const std::string path = StrCat("journal/", entry.name);
     if (entry.is_directory || !entry.name.ends_with(".jnl")) {
       report_.others.push_back(UnknownFile(path, entry.size));

@@ -10,6 +10,7 @@
 #include "storage/defect.h"
 #include "storage/format/checkpoint.h"
 #include "storage/format/file_header.h"
+#include "storage/format/journal_mark.h"
 
 namespace varve::storage {
 namespace {
@@ -79,7 +80,28 @@ absl::Status JournalFiles::Inherit() {
     inherited_.push_back(*number);
     next_file_->store(std::max(next_file_->load(), number->value() + 1));
   }
-  return absl::OkStatus();
+  return OpenMark();
+}
+
+absl::Status JournalFiles::OpenMark() {
+  const std::string path = JoinPath(directory_, kJournalMarkName);
+  auto file = files_.Open(path, OpenMode::kReadWrite);
+  const bool made = absl::IsNotFound(file.status());
+  if (made) file = files_.Open(path, OpenMode::kCreate);
+  if (!file.ok()) return FailedOrFull(file.status());
+  mark_ = *std::move(file);
+  VARVE_RETURN_IF_ERROR(FailedOrFull(mark_->Allocate(kJournalMarkBytes, /*zero_fill=*/true)));
+  if (!made) return absl::OkStatus();
+  VARVE_RETURN_IF_ERROR(Failed(mark_->SyncData()));
+  return Failed(files_.SyncDirectory(directory_));
+}
+
+// Before the first commit in `target`, behind its head: a mark names a file that was there. Without
+// it, a directory whose newest journal file is lost would pass for an older, whole one.
+absl::Status JournalFiles::WriteMark(const LiveFile& target) {
+  const std::string slot = EncodeJournalMark({target.ref, target.size});
+  VARVE_RETURN_IF_ERROR(Failed(mark_->WriteAt(JournalMarkPosition(target.ref.generation), slot)));
+  return Failed(mark_->SyncData());
 }
 
 absl::Status JournalFiles::Roll(Checkpoint* checkpoint, uint64_t room_bytes) {
@@ -97,6 +119,7 @@ absl::Status JournalFiles::Roll(Checkpoint* checkpoint, uint64_t room_bytes) {
       std::max({file_bytes_, bytes.size() * kFileToCheckpoint, next.position + room_bytes});
   VARVE_RETURN_IF_ERROR(PrepareTarget(&next, created, RoundUp(wanted)));
   VARVE_RETURN_IF_ERROR(WriteHead(next, bytes, created));
+  VARVE_RETURN_IF_ERROR(WriteMark(next));
   checkpoint->next_generation = written.next_generation;
   checkpoint->next_file = written.next_file;
   checkpoint->live_files = std::move(written.live_files);

@@ -33,7 +33,8 @@ class JournalFiles {
                uint64_t file_bytes, std::atomic<uint64_t>* next_file);
 
   // Takes stock of what a former process left, to be used again or removed after the first Roll.
-  // Raises the next file number above all names.
+  // Raises the next file number above all names. Makes the mark, if there is none. NO_SPACE,
+  // DISK_FAILED.
   absl::Status Inherit();
 
   // Writes and syncs `checkpoint` into a spare or new file, which becomes active, with room for
@@ -81,6 +82,8 @@ class JournalFiles {
 
   absl::Status OpenTarget(LiveFile* target, bool* created);
   absl::Status PrepareTarget(LiveFile* target, bool created, uint64_t size);
+  absl::Status OpenMark();
+  absl::Status WriteMark(const LiveFile& target);
   absl::Status WriteHead(const LiveFile& target, std::string_view checkpoint, bool created);
   std::vector<JournalFileRef> ListAfterRoll(const JournalFileRef& next) const;
   [[nodiscard]] size_t FirstNeeded() const;  // in older_
@@ -92,6 +95,7 @@ class JournalFiles {
   const DirectoryIdentity identity_;
   const uint64_t file_bytes_;
   std::atomic<uint64_t>* const next_file_;
+  std::unique_ptr<File> mark_;
   LiveFile active_;
   std::vector<LiveFile> older_;        // oldest first; all that the durable checkpoint lists
   std::vector<FileNumber> spare_;      // on disk, listed by no checkpoint that counts

@@ -4,6 +4,7 @@
 
 #include "common/error.h"
 #include "storage/defect.h"
+#include "storage/format/journal_mark.h"
 #include "storage/journal.h"
 #include "storage/journal_files.h"
 #include "storage/journal_scan.h"
@@ -21,6 +22,7 @@ class JournalRecovery {
   absl::StatusOr<JournalContents> Run() {
     VARVE_RETURN_IF_ERROR(OpenAll());
     VARVE_RETURN_IF_ERROR(ChooseCheckpoint());
+    VARVE_RETURN_IF_ERROR(CheckMark());
     contents_.replicas = contents_.checkpoint.replicas;
     contents_.durable_through = contents_.checkpoint.durable_through;
     VARVE_RETURN_IF_ERROR(ReadListed());
@@ -32,6 +34,7 @@ class JournalRecovery {
   absl::Status OpenAll();
   absl::Status ChooseCheckpoint();
   absl::Status NoCheckpoint() const;
+  absl::Status CheckMark() const;
   absl::Status CheckTornRoll(const JournalSource& source, const absl::Status& why);
   absl::Status ReadListed();
   absl::StatusOr<const JournalSource*> FindListed(const JournalFileRef& ref) const;
@@ -108,7 +111,35 @@ absl::Status JournalRecovery::NoCheckpoint() const {
                            "no journal file has a valid checkpoint");
     }
   }
+  VARVE_RETURN_IF_ERROR(CheckMark());
   return absl::NotFoundError(ToAbsl(StrCat("no journal in ", directory_)));
+}
+
+// The newest file must be the one that the mark names, and whole. A newer one than that is a roll
+// that a crash interrupted behind the head. A missing mark says nothing: directories had none once.
+absl::Status JournalRecovery::CheckMark() const {
+  const auto bytes = ReadWholeFile(files_, JoinPath(directory_, kJournalMarkName), 1 << 20);
+  if (absl::IsNotFound(bytes.status())) return absl::OkStatus();
+  if (absl::IsPermissionDenied(bytes.status())) return bytes.status();
+  if (!bytes.ok()) return MakeError(Reason::DISK_FAILED, MessageOf(bytes.status()));
+  const auto mark = DecodeJournalMark(*bytes);
+  if (!mark) return absl::OkStatus();
+  const auto& live = contents_.checkpoint.live_files;
+  const Generation newest = live.empty() ? Generation{} : live.back().generation;
+  const std::string what =
+      StrCat("journal file ", JoinPath(directory_, JournalName(mark->newest.file)),
+             " of generation ", mark->newest.generation, ", the newest, ");
+  if (newest < mark->newest.generation) {
+    return MakeError(Reason::DATA_LOSS, what, "is missing or damaged");
+  }
+  if (newest > mark->newest.generation) return absl::OkStatus();
+  for (const JournalSource& source : sources_) {
+    if (source.number == mark->newest.file && source.size < mark->bytes) {
+      return MakeError(Reason::DATA_LOSS, what, "is cut at ", source.size, " of ", mark->bytes,
+                       " bytes");
+    }
+  }
+  return absl::OkStatus();
 }
 
 // The head is synced before the first commit is written: with a commit, it once was valid.

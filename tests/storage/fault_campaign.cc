@@ -230,7 +230,8 @@ std::string RunFailingDisk(uint64_t seed, FaultCounts* counts) {
 }
 
 std::string RunDamage(uint64_t seed, FaultCounts* counts) {
-  constexpr std::array<std::string_view, 4> kSuffixes = {".jnl", ".log", ".idx", "identity"};
+  constexpr std::array<std::string_view, 5> kSuffixes = {".jnl", ".log", ".idx", "identity",
+                                                         "newest"};
   Run run(seed, counts);
   if (!run.Begin()) return "a sound disk refuses";
   run.Steps(6 + static_cast<int>(run.draw->Below(14)));
@@ -243,10 +244,7 @@ std::string RunDamage(uint64_t seed, FaultCounts* counts) {
   const std::string_view suffix = kSuffixes[seed % kSuffixes.size()];
   const std::vector<std::string> paths = FilesOf(run.host, suffix);
   if (paths.empty()) return "";
-  auto damage = static_cast<Damage>(run.draw->Below(kDamageNames.size()));
-  // No other file tells that the newest journal file was there, or how long it was.
-  const bool lost = damage == Damage::kMissing || damage == Damage::kCut;
-  if (lost && suffix == ".jnl") damage = Damage::kZeros;
+  const auto damage = static_cast<Damage>(run.draw->Below(kDamageNames.size()));
   Strike(&run, paths[run.draw->Below(paths.size())], damage);
   absl::Status told;
   std::string wrong = run.Judge(&told);

@@ -47,7 +47,7 @@ TEST(FaultCampaign, AFailingDiskNeverAcknowledgesWhatItLoses) {
 }
 
 TEST(FaultCampaign, DamageIsToldAndNeverAShorterLog) {
-  Campaign(RunDamage, Seeds(500, 50'000), 22);
+  Campaign(RunDamage, Seeds(500, 50'000), 30);
 }
 
 struct Planting {

@@ -2,6 +2,7 @@
 
 #include "common/error.h"
 #include "common/random.h"
+#include "storage/format/journal_mark.h"
 #include "storage/journal_files.h"
 #include "storage/journal_scan.h"
 #include "tests/storage/journal_script.h"
@@ -161,7 +162,7 @@ TEST_F(JournalRecoveryTest, MissingOrForeignFilesAreRefused) {
   EXPECT_EQ(ReasonOf(ReadJournal(host_.disk, "journal", other).status()),
             Reason::FOREIGN_DIRECTORY);
   ASSERT_TRUE(host_.disk.RemoveFile(path()).ok());
-  EXPECT_EQ(host_.Read().status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(ReasonOf(host_.Read().status()), Reason::DATA_LOSS);
   EXPECT_EQ(ReadJournal(host_.disk, "nowhere", TestIdentity()).status().code(),
             absl::StatusCode::kNotFound);
 }
@@ -212,8 +213,15 @@ TEST(JournalRecovery, TornRollIsIgnoredAndItsGenerationNotUsedAgain) {
   host.Kill();
   const auto closed = host.Read();
   const JournalFileRef newest = closed->checkpoint.live_files.back();
-  // The closing checkpoint's file has no commit: damage in its head is like a torn roll.
+  // The closing checkpoint's file has no commit: without its mark, damage in its head is like a
+  // torn roll. With it, the head was once durable.
   ASSERT_TRUE(host.disk.FlipBit(PathOf(newest), 4100, 1).ok());
+  EXPECT_EQ(ReasonOf(host.Read().status()), Reason::DATA_LOSS);
+  ASSERT_TRUE(host.disk
+                  .Corrupt(JoinPath("journal", kJournalMarkName),
+                           JournalMarkPosition(newest.generation),
+                           std::string(limits::kBlockBytes, '\0'))
+                  .ok());
   const auto read = host.Read();
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_TRUE(SameReplicas(read->replicas, closed->replicas));
@@ -306,6 +314,70 @@ TEST(JournalRecovery, PowerLossAtEveryOperationKeepsWhatWasAcknowledged) {
       if (testing::Test::HasFatalFailure()) return;
     }
   }
+}
+
+TEST_F(JournalRecoveryTest, AMissingNewestFileIsNoShorterJournal) {
+  Fill(/*seal=*/true);
+  host_.Kill();
+  ASSERT_TRUE(host_.Start().ok());  // a second file, with a checkpoint of its own
+  GroupScript c(GroupId{65538}, FileNumber{103});
+  host_.Submit(c.Create());
+  ASSERT_TRUE(host_.Settle());
+  host_.Kill();
+  const auto whole = host_.Read();
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  ASSERT_TRUE(host_.disk.RemoveFile(PathOf(whole->checkpoint.live_files.back())).ok());
+  const auto read = host_.Read();
+  EXPECT_EQ(ReasonOf(read.status()), Reason::DATA_LOSS) << read.status();
+  EXPECT_NE(MessageOf(read.status()).find("is missing"), std::string::npos) << read.status();
+}
+
+TEST_F(JournalRecoveryTest, ACutNewestFileIsNoShorterJournal) {
+  Fill(/*seal=*/true);
+  host_.Kill();
+  const auto whole = host_.Read();
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  const std::string path = PathOf(whole->checkpoint.live_files.back());
+  const uint64_t first = Extents(host_, whole->checkpoint.live_files.back()).begin()->second.first;
+  ASSERT_TRUE(host_.disk.TruncateDurable(path, first).ok());
+  const auto read = host_.Read();
+  EXPECT_EQ(ReasonOf(read.status()), Reason::DATA_LOSS) << read.status();
+  EXPECT_NE(MessageOf(read.status()).find("is cut"), std::string::npos) << read.status();
+}
+
+TEST_F(JournalRecoveryTest, NoJournalFileIsNoNewDirectory) {
+  Fill(/*seal=*/false);
+  host_.Kill();
+  const auto whole = host_.Read();
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  for (const JournalFileRef& ref : whole->checkpoint.live_files)
+    ASSERT_TRUE(host_.disk.RemoveFile(PathOf(ref)).ok());
+  EXPECT_EQ(ReasonOf(host_.Read().status()), Reason::DATA_LOSS);
+}
+
+TEST_F(JournalRecoveryTest, ADamagedMarkAccusesNobody) {
+  Fill(/*seal=*/true);
+  host_.Kill();
+  const std::string path = JoinPath("journal", kJournalMarkName);
+  ASSERT_TRUE(host_.disk.Corrupt(path, 0, std::string(kJournalMarkBytes, '\x5a')).ok());
+  EXPECT_TRUE(host_.Read().ok());
+  ASSERT_TRUE(host_.disk.RemoveFile(path).ok());
+  EXPECT_TRUE(host_.Read().ok());
+}
+
+TEST(JournalMark, TheNewerValidSlotCounts) {
+  const JournalMark older{{FileNumber{3}, Generation{6}}, 64 << 20};
+  const JournalMark newer{{FileNumber{5}, Generation{7}}, 128 << 20};
+  EXPECT_EQ(JournalMarkPosition(Generation{6}), 0u);
+  EXPECT_EQ(JournalMarkPosition(Generation{7}), limits::kBlockBytes);
+  std::string file = EncodeJournalMark(older) + EncodeJournalMark(newer);
+  EXPECT_EQ(DecodeJournalMark(file), newer);
+  file[limits::kBlockBytes + 20] ^= 1;  // torn
+  EXPECT_EQ(DecodeJournalMark(file), older);
+  file[20] ^= 1;
+  EXPECT_EQ(DecodeJournalMark(file), std::nullopt);
+  for (const size_t size : {size_t{0}, size_t{1}, limits::kBlockBytes - 1})
+    EXPECT_EQ(DecodeJournalMark(EncodeJournalMark(older).substr(0, size)), std::nullopt);
 }
 
 }  // namespace

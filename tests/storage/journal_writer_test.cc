@@ -12,7 +12,14 @@ namespace {
 
 constexpr JournalOptions kSmall = {.file_bytes = 256 << 10, .max_live_files = 4};
 
-size_t JournalFilesOf(JournalHost& host) { return host.disk.List("journal")->size(); }
+size_t JournalFilesOf(JournalHost& host) {
+  const auto list = host.disk.List("journal");
+  if (!list.ok()) return 0;
+  size_t files = 0;
+  for (const DirectoryEntry& entry : *list)
+    if (JournalNumberOf(entry.name)) ++files;
+  return files;
+}
 
 TEST(JournalWriter, AcknowledgedFramesAreRead) {
   JournalHost host(1);
@@ -79,10 +86,8 @@ TEST(JournalWriter, ASpareFileIsMadeBeforeItIsNeeded) {
   EXPECT_EQ(JournalFilesOf(host), 1u);
   FillJournal(host, a, 2 << 20);
   ASSERT_TRUE(host.scheduler.RunUntilIdle());
-  const auto files = host.disk.List("journal");
-  ASSERT_TRUE(files.ok()) << files.status();
-  ASSERT_EQ(files->size(), 2u);
-  EXPECT_EQ(files->at(1).size, 4u << 20);
+  ASSERT_EQ(JournalFilesOf(host), 2u);
+  EXPECT_EQ(host.disk.List("journal")->at(1).size, 4u << 20);
   EXPECT_EQ(host.journal->stats().checkpoints, 1u);
 
   // The roll takes it: the commit that rolls fills no file.
