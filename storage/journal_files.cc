@@ -143,7 +143,7 @@ absl::Status JournalFiles::PrepareTarget(LiveFile* target, bool created, uint64_
   if (!present.ok()) return Failed(present.status());
   target->size = std::max(*present, size);
   if (*present >= size) return absl::OkStatus();
-  const absl::Status status = FailedOrFull(target->file->Allocate(size, /*zero_fill=*/true));
+  absl::Status status = FailedOrFull(target->file->Allocate(size, /*zero_fill=*/true));
   if (!status.ok() && created) {
     target->file.reset();
     // A file left over is harmless: no checkpoint lists it.

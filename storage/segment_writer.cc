@@ -226,14 +226,14 @@ absl::Status SegmentWriter::SyncReplica(ReplicaFiles& replica) {
   for (const auto& segment : segments)
     if (!Planted(Defect::kRecycledBeforeSegmentSync)) VARVE_RETURN_IF_ERROR(segment->SyncData());
   for (const auto& [segment, unsaved] : rows) {
-    const absl::Status saved = segment->SaveIndex(unsaved);
+    absl::Status saved = segment->SaveIndex(unsaved);
     // A hint that a full disk does not take; the next pass tries again.
     if (!saved.ok() && ReasonOf(saved) != Reason::NO_SPACE) return saved;
   }
   // Here and not by the writer: freeing a large file takes its time.
   for (const auto& segment : retired) VARVE_RETURN_IF_ERROR(segment->Remove());
   if (directory_changed && !Planted(Defect::kSegmentDirectoryNotSynced)) {
-    const absl::Status named = parts_.files.SyncDirectory(replica.directory);
+    absl::Status named = parts_.files.SyncDirectory(replica.directory);
     if (!named.ok() && !Planted(Defect::kNameSyncErrorIgnored)) return named;
   }
   // A point from before a truncation would cover entries that replaced those which it means.

@@ -28,9 +28,8 @@ struct GlobalOptions {
 // How a command ended: an exit code, and an error to report unless it is OK.
 struct CommandEnd {
   CommandEnd() = default;
-  CommandEnd(Status error) : error(std::move(error)) {
-    exit_code = ExitCodeOf(this->error);
-  }  // NOLINT
+  // NOLINTNEXTLINE(google-explicit-constructor): `return status;` ends a command
+  CommandEnd(Status why) : exit_code(ExitCodeOf(why)), error(std::move(why)) {}
   CommandEnd(int code, Status why) : exit_code(code), error(std::move(why)) {}
 
   int exit_code = kExitOk;

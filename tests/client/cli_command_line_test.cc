@@ -67,6 +67,7 @@ std::vector<std::string> ShellWords(const std::string& line) {
 
 CommandLine::Parsed Parse(CommandLine& command_line, const std::vector<std::string>& words) {
   std::vector<const char*> argv;
+  argv.reserve(words.size());
   for (const std::string& word : words) argv.push_back(word.c_str());
   return command_line.Parse(static_cast<int>(argv.size()), argv.data());
 }

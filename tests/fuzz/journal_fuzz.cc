@@ -132,11 +132,7 @@ void TryJournal(std::string_view edits) {
   VARVE_CHECK(replayed.ok(), MessageOf(replayed));
 }
 
-}  // namespace
-}  // namespace varve::storage
-
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace varve::storage;  // the entry point of the fuzzer stands outside
+int TryInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const std::string_view input(reinterpret_cast<const char*>(data) + 1, size - 1);
   switch (data[0] % 6) {
@@ -164,4 +160,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       TryJournal(input);
   }
   return 0;
+}
+
+}  // namespace
+}  // namespace varve::storage
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  return varve::storage::TryInput(data, size);
 }

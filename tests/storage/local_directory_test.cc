@@ -1,5 +1,6 @@
 #include "storage/local_directory.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "common/crc32c.h"

@@ -124,7 +124,7 @@ class Threads {
 
 std::string FreshPath() {
   const char* base = std::getenv("TEST_TMPDIR");
-  const std::string path = StrCat(base == nullptr ? "." : base, "/segment_log_stress");
+  std::string path = StrCat(base == nullptr ? "." : base, "/segment_log_stress");
   std::filesystem::remove_all(path);
   return path;
 }
