@@ -105,9 +105,11 @@ void SubscribeClient::OnOpened(uint32_t number, uint64_t generation, const Opene
   Handle* handle = Find(number, generation);
   if (handle == nullptr) return;
   if (handle->bad) world_.oracle.Violate("a subscription to offset 2^40 was opened");
-  if (opened.bounds.high_watermark < handle->high_watermark)
-    world_.oracle.Violate("a subscription opened with a high watermark of ",
-                          opened.bounds.high_watermark, " below ", handle->high_watermark);
+  // Where it stands is a promise too, also when nothing is read: what a crash left undecided may be
+  // seen here first.
+  world_.oracle.Read({handle->target.topic, handle->target.partition, opened.next_offset,
+                      opened.next_offset, opened.bounds.high_watermark, handle->high_watermark},
+                     {});
   handle->next = opened.next_offset;
   handle->high_watermark = opened.bounds.high_watermark;
 }
