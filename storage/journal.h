@@ -61,8 +61,6 @@ struct JournalOptions {
 struct JournalStats {
   uint64_t commits = 0, frames = 0, bytes = 0, seals = 0, recycled = 0, checkpoints = 0;
   Nanos sync_nanos = 0;  // spent in syncs
-  // Frames wait because the disk has no room for another journal file; ends by itself.
-  bool waits_for_space = false;
 };
 
 // Submit and the note calls are thread-safe; everything else runs on the journal's executor, which
@@ -73,7 +71,7 @@ struct JournalStats {
 // hard-state changes or metadata go first within a commit, the others round-robin. After any I/O
 // error the journal is failed for good: every waiting and later frame gets DISK_FAILED and nothing
 // is retried. On a full disk frames wait until there is room; the journal asks again by itself.
-// Whoever submits must keep new user data away meanwhile (stats().waits_for_space). Close gives up
+// Whoever submits must keep new user data away meanwhile (waits_for_space()). Close gives up
 // what still waits, with NO_SPACE.
 class Journal {
  public:
@@ -109,6 +107,8 @@ class Journal {
   [[nodiscard]] virtual absl::Status health() const = 0;  // DISK_FAILED once failed
   [[nodiscard]] virtual CommitSequence durable_through() const = 0;
   [[nodiscard]] virtual uint64_t process_epoch() const = 0;
+  // Frames wait because the disk has no room for another journal file; ends by itself.
+  [[nodiscard]] virtual bool waits_for_space() const = 0;
   [[nodiscard]] virtual JournalStats stats() const = 0;
   // Commits what waits, then a final seal and a checkpoint in a fresh file, then calls `done`.
   // Nothing may be submitted afterwards.

@@ -143,8 +143,8 @@ absl::Status JournalWriter::Roll(uint64_t room_bytes) {
   asked_when_short_ = false;
   asked_when_blocked_ = false;
   spare_refused_ = false;
+  waits_for_space_.store(false);
   const std::lock_guard lock(mutex_);
-  stats_.waits_for_space = false;
   ++stats_.checkpoints;
   stats_.recycled = files_.recycled();
   stats_.bytes = files_.bytes_written();

@@ -44,6 +44,7 @@ class JournalWriter : public std::enable_shared_from_this<JournalWriter> {
   [[nodiscard]] absl::Status health() const;
   [[nodiscard]] CommitSequence durable_through() const { return CommitSequence{durable_.load()}; }
   [[nodiscard]] uint64_t process_epoch() const { return process_epoch_; }
+  [[nodiscard]] bool waits_for_space() const { return waits_for_space_.load(); }
   [[nodiscard]] JournalStats stats() const;
 
  private:
@@ -72,6 +73,7 @@ class JournalWriter : public std::enable_shared_from_this<JournalWriter> {
   void AskForSegmentSync();
   void AskWhenSpaceIsShort();
   void MakeSpareAhead();
+  void PostSpare(FileNumber number, absl::Status status);
 
   void ArmSeal();
   void OnSealTimer();
@@ -85,6 +87,7 @@ class JournalWriter : public std::enable_shared_from_this<JournalWriter> {
   const uint64_t process_epoch_;
   std::atomic<uint64_t> next_file_;
   std::atomic<uint64_t> durable_;
+  std::atomic<bool> waits_for_space_ = false;
 
   mutable std::mutex mutex_;  // guards these
   JournalQueue queue_;

@@ -83,8 +83,7 @@ void JournalWriter::WaitForSpace(const absl::Status& why) {
       self->Drain();
     });
   }
-  const std::lock_guard lock(mutex_);
-  stats_.waits_for_space = true;
+  waits_for_space_.store(true);
 }
 
 void JournalWriter::FailFor(absl::Status why) {
@@ -103,18 +102,23 @@ void JournalWriter::MakeSpareAhead() {
   if (spare_executor_ == nullptr || making_spare_ || spare_refused_ || !files_.WantsSpare()) return;
   making_spare_ = true;
   const FileNumber number = NextFileNumber();
-  const auto done = [this, self = weak_from_this(), number](absl::Status status) {
-    const auto alive = self.lock();
-    if (alive == nullptr) return;
-    executor_.Post([alive, number, status = std::move(status)] {
-      alive->making_spare_ = false;
-      if (status.ok()) return alive->files_.AddSpare(number);
-      alive->spare_refused_ = true;
-      if (ReasonOf(status) != Reason::NO_SPACE) alive->Fail(status);
-    });
+  const auto done = [self = weak_from_this(), number](absl::Status status) {
+    if (const auto alive = self.lock()) alive->PostSpare(number, std::move(status));
   };
   JournalSpare::Make(file_system_, files_.directory(), JournalName(number), files_.active_bytes(),
                      *spare_executor_, weak_from_this(), done);
+}
+
+// On the spare's executor. The lock keeps the journal's own executor alive: it outlives Abandon.
+void JournalWriter::PostSpare(FileNumber number, absl::Status status) {
+  const std::lock_guard lock(mutex_);
+  if (abandoned_) return;
+  executor_.Post([self = shared_from_this(), number, status = std::move(status)] {
+    self->making_spare_ = false;
+    if (status.ok()) return self->files_.AddSpare(number);
+    self->spare_refused_ = true;
+    if (ReasonOf(status) != Reason::NO_SPACE) self->FailFor(status);
+  });
 }
 
 void JournalWriter::ArmSeal() {
@@ -192,6 +196,7 @@ class JournalHandle : public Journal {
   absl::Status health() const override { return writer_->health(); }
   CommitSequence durable_through() const override { return writer_->durable_through(); }
   uint64_t process_epoch() const override { return writer_->process_epoch(); }
+  bool waits_for_space() const override { return writer_->waits_for_space(); }
   JournalStats stats() const override { return writer_->stats(); }
   void Fail(absl::Status why) override { writer_->FailFor(std::move(why)); }
   void Close(Done done) override { writer_->Close(std::move(done)); }

@@ -384,7 +384,7 @@ absl::Status LocalDirectory::health() const {
 }
 
 absl::Status LocalDirectory::AdmitData() const {
-  if (!writer_->waits_for_space() && !journal_->stats().waits_for_space) return absl::OkStatus();
+  if (!writer_->waits_for_space() && !journal_->waits_for_space()) return absl::OkStatus();
   return MakeError(Reason::NO_SPACE, "the disk of \"", paths_.root,
                    "\" is full; writes resume by themselves when there is room");
 }

@@ -55,7 +55,6 @@ void SegmentWriter::Carry(FileWork work) {
 }
 
 void SegmentWriter::CarryHeld() {
-  waits_for_space_.store(false);
   while (!held_.empty()) {
     FileWork& work = held_.front();
     if (health().ok()) {
@@ -63,6 +62,7 @@ void SegmentWriter::CarryHeld() {
       if (ReasonOf(status) == Reason::NO_SPACE) return WaitForSpace();
       if (!status.ok() && !Planted(Defect::kWriteErrorIgnored)) Fail(status);
     }
+    waits_for_space_.store(false);
     FinishWork(work);
     held_.pop_front();
   }

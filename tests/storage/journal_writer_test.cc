@@ -268,10 +268,10 @@ TEST(JournalWriter, FramesWaitOnAFullDiskAndGoOn) {
   EXPECT_TRUE(host.refused.empty());
   EXPECT_EQ(host.acknowledged.size(), 1u);
   EXPECT_TRUE(host.journal->health().ok());
-  EXPECT_TRUE(host.journal->stats().waits_for_space);
+  EXPECT_TRUE(host.journal->waits_for_space());
   host.disk.SetCapacity(1 << 30);
   ASSERT_TRUE(host.Settle());
-  EXPECT_FALSE(host.journal->stats().waits_for_space);
+  EXPECT_FALSE(host.journal->waits_for_space());
   host.Submit(a.Append(1, 10));
   ASSERT_TRUE(host.Settle());
   EXPECT_EQ(host.acknowledged.size(), 4u);
