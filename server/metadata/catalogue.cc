@@ -73,12 +73,29 @@ void Catalogue::RemoveLocked(TopicId id) {
   by_id_.erase(at);
 }
 
+absl::StatusOr<GroupId> Catalogue::FindGroup(std::string_view topic, PartitionId partition) const {
+  const TopicRef found = Find(topic);
+  if (found == nullptr) return UnknownTopic(topic);
+  VARVE_RETURN_IF_ERROR(CheckPartition(*found, partition));
+  return found->partitions[partition.value()].group;
+}
+
 void Catalogue::Clear() {
   std::unique_lock lock(mutex_);
   by_name_.clear();
   by_folded_name_.clear();
   by_id_.clear();
   partitions_ = 0;
+}
+
+absl::Status UnknownTopic(std::string_view name) {
+  return MakeError(Reason::UNKNOWN_TOPIC, "topic \"", name, "\" does not exist");
+}
+
+absl::Status CheckPartition(const TopicEntry& topic, PartitionId partition) {
+  if (partition.value() < topic.partitions.size()) return absl::OkStatus();
+  return MakeError(Reason::UNKNOWN_PARTITION, "topic \"", topic.name, "\" has ",
+                   topic.partitions.size(), " partitions, not ", partition);
 }
 
 absl::Status CheckTopicName(std::string_view name) {

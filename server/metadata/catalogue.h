@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "common/types.h"
 #include "server/service/messages.h"
 
@@ -41,6 +42,9 @@ class Catalogue {
  public:
   [[nodiscard]] TopicRef Find(std::string_view name) const;
   [[nodiscard]] TopicRef FindById(TopicId id) const;
+  // Where a partition lives. UNKNOWN_TOPIC, UNKNOWN_PARTITION.
+  [[nodiscard]] absl::StatusOr<GroupId> FindGroup(std::string_view topic,
+                                                  PartitionId partition) const;
   // At most `limit` topics with a name above `after`, in order of name.
   [[nodiscard]] std::vector<TopicRef> List(std::string_view after, size_t limit) const;
   [[nodiscard]] size_t size() const;
@@ -61,6 +65,11 @@ class Catalogue {
   std::map<std::string, TopicRef, std::less<>> by_folded_name_;
   uint64_t partitions_ = 0;
 };
+
+// UNKNOWN_TOPIC, naming it.
+absl::Status UnknownTopic(std::string_view name);
+// UNKNOWN_PARTITION unless the topic has a partition of that number.
+absl::Status CheckPartition(const TopicEntry& topic, PartitionId partition);
 
 // The form in which names collide: '.' and '_' are one.
 std::string FoldedTopicName(std::string_view name);

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "common/error.h"
-#include "common/limits.h"
 #include "server/service/local_service.h"
 
 namespace varve::server {
@@ -27,14 +26,6 @@ struct DeletionsGathering {
   }
 };
 
-absl::Status CheckItems(const DeleteRecordsRequest& request) {
-  if (request.items.empty()) return MakeError(Reason::INVALID_REQUEST, "the request has no items");
-  if (request.items.size() > limits::kMaxRequestItems)
-    return MakeError(Reason::REQUEST_TOO_LARGE, "the request has ", request.items.size(),
-                     " items, more than ", limits::kMaxRequestItems);
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 void LocalService::DeleteRecords(RequestContext context, DeleteRecordsRequest request,
@@ -43,7 +34,7 @@ void LocalService::DeleteRecords(RequestContext context, DeleteRecordsRequest re
       Admit(context, Rpc::kDeleteRecords, 0, request.required_features, std::move(reply));
   if (!pending) return;
   Executor& home = parts_.host.ShardOf(kMetadataGroup);
-  if (absl::Status refused = CheckItems(request); !refused.ok())
+  if (absl::Status refused = CheckItemCount(request.items.size()); !refused.ok())
     return home.Post([pending, refused] { pending->Answer(refused); });
   auto gathering = std::make_shared<DeletionsGathering>();
   gathering->pending = std::move(pending);
@@ -55,18 +46,12 @@ void LocalService::DeleteRecords(RequestContext context, DeleteRecordsRequest re
   }
   for (size_t i = 0; i < request.items.size(); ++i) {
     const DeleteRecordsItem& item = request.items[i];
-    const TopicRef topic = parts_.catalogue.Find(item.topic);
-    absl::Status status;
-    if (!topic)
-      status = MakeError(Reason::UNKNOWN_TOPIC, "topic \"", item.topic, "\" does not exist");
-    else if (item.partition.value() >= topic->partitions.size())
-      status = MakeError(Reason::UNKNOWN_PARTITION, "topic \"", item.topic, "\" has ",
-                         topic->partitions.size(), " partitions, not ", item.partition);
-    if (!status.ok()) {
-      home.Post([gathering, i, status] { gathering->Set(i, status); });
+    const auto group = parts_.catalogue.FindGroup(item.topic, item.partition);
+    if (!group.ok()) {
+      home.Post([gathering, i, status = group.status()] { gathering->Set(i, status); });
       continue;
     }
-    parts_.host.With(topic->partitions[item.partition.value()].group,
+    parts_.host.With(*group,
                      [gathering, i, &host = parts_.host, before = item.before](Partition* found) {
                        if (found == nullptr) return gathering->Set(i, host.WhyMissing());
                        found->TrimTo(before, [gathering, i](absl::StatusOr<Offset> log_start) {

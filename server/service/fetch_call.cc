@@ -68,12 +68,9 @@ class FetchCall : public std::enable_shared_from_this<FetchCall> {
     while (results_.size() < request_.partitions.size()) {
       if (pending_->answered()) return;
       const FetchPartition& asked = request_.partitions[results_.size()];
-      const TopicRef topic = parts_.catalogue.Find(asked.topic);
-      if (topic && asked.partition.value() < topic->partitions.size())
-        return ReadOne(topic->partitions[asked.partition.value()].group, asked);
-      Take(topic ? MakeError(Reason::UNKNOWN_PARTITION, "topic \"", asked.topic, "\" has ",
-                             topic->partitions.size(), " partitions, not ", asked.partition)
-                 : MakeError(Reason::UNKNOWN_TOPIC, "topic \"", asked.topic, "\" does not exist"));
+      const auto group = parts_.catalogue.FindGroup(asked.topic, asked.partition);
+      if (group.ok()) return ReadOne(*group, asked);
+      Take(group.status());
     }
     EndRound();
   }
@@ -249,13 +246,7 @@ class FetchCall : public std::enable_shared_from_this<FetchCall> {
 void LocalService::Fetch(RequestContext context, FetchRequest request, Reply<FetchReply> reply) {
   auto pending = Admit(context, Rpc::kFetch, 0, request.required_features, std::move(reply));
   if (!pending) return;
-  absl::Status status;
-  if (request.partitions.empty())
-    status = MakeError(Reason::INVALID_REQUEST, "the request names no partition");
-  else if (request.partitions.size() > limits::kMaxRequestItems)
-    status = MakeError(Reason::REQUEST_TOO_LARGE, "the request names ", request.partitions.size(),
-                       " partitions, more than ", limits::kMaxRequestItems);
-  if (!status.ok()) {
+  if (absl::Status status = CheckItemCount(request.partitions.size()); !status.ok()) {
     return parts_.host.ShardOf(kMetadataGroup).Post([pending, status] { pending->Answer(status); });
   }
   std::make_shared<FetchCall>(parts_, std::move(request), std::move(pending))

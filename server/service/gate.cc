@@ -42,6 +42,13 @@ constexpr std::array<std::string_view, 4> kFeatures = {"produce_stream", "subscr
 std::span<const RpcRow> RpcRows() { return kRows; }
 const RpcRow& RowOf(Rpc rpc) { return kRows[static_cast<size_t>(rpc)]; }
 
+absl::Status CheckItemCount(size_t items) {
+  if (items == 0) return MakeError(Reason::INVALID_REQUEST, "the request has no items");
+  if (items <= limits::kMaxRequestItems) return absl::OkStatus();
+  return MakeError(Reason::REQUEST_TOO_LARGE, "the request has ", items, " items, more than ",
+                   limits::kMaxRequestItems);
+}
+
 MemoryPermit::MemoryPermit(std::shared_ptr<std::atomic<size_t>> used, size_t bytes)
     : used_(std::move(used)), bytes_(bytes) {}
 MemoryPermit::MemoryPermit(MemoryPermit&& other) noexcept

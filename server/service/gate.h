@@ -49,6 +49,10 @@ struct RpcRow {
 std::span<const RpcRow> RpcRows();
 const RpcRow& RowOf(Rpc rpc);
 
+// Of a request that names several things: at least one, at most limits::kMaxRequestItems.
+// INVALID_REQUEST, REQUEST_TOO_LARGE.
+absl::Status CheckItemCount(size_t items);
+
 // Memory that a request holds; given back when destroyed. Movable.
 class MemoryPermit {
  public:

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "common/error.h"
-#include "common/limits.h"
 #include "server/service/local_service.h"
 
 namespace varve::server {
@@ -69,13 +68,8 @@ void LocalService::ListOffsets(RequestContext context, ListOffsetsRequest reques
   auto pending = Admit(context, Rpc::kListOffsets, 0, request.required_features, std::move(reply));
   if (!pending) return;
   Executor& home = parts_.host.ShardOf(kMetadataGroup);
-  absl::Status refused;
-  if (request.items.empty())
-    refused = MakeError(Reason::INVALID_REQUEST, "the request has no items");
-  if (request.items.size() > limits::kMaxRequestItems)
-    refused = MakeError(Reason::REQUEST_TOO_LARGE, "the request has ", request.items.size(),
-                        " items, more than ", limits::kMaxRequestItems);
-  if (!refused.ok()) return home.Post([pending, refused] { pending->Answer(refused); });
+  if (absl::Status refused = CheckItemCount(request.items.size()); !refused.ok())
+    return home.Post([pending, refused] { pending->Answer(refused); });
 
   auto gathering = std::make_shared<OffsetsGathering>();
   gathering->pending = std::move(pending);
@@ -87,14 +81,9 @@ void LocalService::ListOffsets(RequestContext context, ListOffsetsRequest reques
   }
   for (size_t i = 0; i < request.items.size(); ++i) {
     const ListOffsetsItem& item = request.items[i];
-    const TopicRef topic = parts_.catalogue.Find(item.topic);
-    absl::Status status;
-    if (!topic)
-      status = MakeError(Reason::UNKNOWN_TOPIC, "topic \"", item.topic, "\" does not exist");
-    else if (item.partition.value() >= topic->partitions.size())
-      status = MakeError(Reason::UNKNOWN_PARTITION, "topic \"", item.topic, "\" has ",
-                         topic->partitions.size(), " partitions, not ", item.partition);
-    else if (std::holds_alternative<Offset>(item.position))
+    const auto group = parts_.catalogue.FindGroup(item.topic, item.partition);
+    absl::Status status = group.status();
+    if (status.ok() && std::holds_alternative<Offset>(item.position))
       status =
           MakeError(Reason::INVALID_REQUEST, "ask for start, end or a time, not for an offset");
     if (!status.ok()) {
@@ -105,25 +94,24 @@ void LocalService::ListOffsets(RequestContext context, ListOffsetsRequest reques
       });
       continue;
     }
-    parts_.host.With(
-        topic->partitions[item.partition.value()].group,
-        [gathering, i, &host = parts_.host, position = item.position](Partition* partition) {
-          ListOffsetsResult result;
-          if (partition == nullptr) {
-            result.status = host.WhyMissing();
-            return gathering->Set(i, std::move(result));
-          }
-          result.leader_epoch = partition->leader_epoch();
-          ResolvePosition(*partition, position,
-                          [gathering, i, result](absl::StatusOr<ResolvedOffset> found) mutable {
-                            result.status = found.status();
-                            if (found.ok()) {
-                              result.offset = found->offset;
-                              result.append_time = found->append_time;
-                            }
-                            gathering->Set(i, std::move(result));
-                          });
-        });
+    parts_.host.With(*group, [gathering, i, &host = parts_.host,
+                              position = item.position](Partition* partition) {
+      ListOffsetsResult result;
+      if (partition == nullptr) {
+        result.status = host.WhyMissing();
+        return gathering->Set(i, std::move(result));
+      }
+      result.leader_epoch = partition->leader_epoch();
+      ResolvePosition(*partition, position,
+                      [gathering, i, result](absl::StatusOr<ResolvedOffset> found) mutable {
+                        result.status = found.status();
+                        if (found.ok()) {
+                          result.offset = found->offset;
+                          result.append_time = found->append_time;
+                        }
+                        gathering->Set(i, std::move(result));
+                      });
+    });
   }
 }
 

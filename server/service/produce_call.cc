@@ -64,9 +64,7 @@ absl::StatusOr<ReadyItem> Prepare(const TopicEntry& topic, ProduceItem item, Wal
     out.partition = *item.partition;
     out.batch = std::move(std::get<FrameBuffer>(item.data));
   }
-  if (out.partition.value() >= topic.partitions.size())
-    return MakeError(Reason::UNKNOWN_PARTITION, "topic \"", topic.name, "\" has ",
-                     topic.partitions.size(), " partitions, not ", out.partition);
+  VARVE_RETURN_IF_ERROR(CheckPartition(topic, out.partition));
   if (out.records == 0) {
     VARVE_ASSIGN_OR_RETURN(const BatchSummary summary,
                            CheckBatch(topic, out.batch.payload_view(), now));
@@ -87,14 +85,10 @@ void LocalService::Produce(RequestContext context, ProduceRequest request,
       pending->Answer(status);
     });
   };
-  if (request.items.empty())
-    return refuse(MakeError(Reason::INVALID_REQUEST, "the request has no items"));
-  if (request.items.size() > limits::kMaxRequestItems)
-    return refuse(MakeError(Reason::REQUEST_TOO_LARGE, "the request has ", request.items.size(),
-                            " items, more than ", limits::kMaxRequestItems));
+  if (absl::Status status = CheckItemCount(request.items.size()); !status.ok())
+    return refuse(std::move(status));
   const TopicRef topic = parts_.catalogue.Find(request.topic);
-  if (!topic)
-    return refuse(MakeError(Reason::UNKNOWN_TOPIC, "topic \"", request.topic, "\" does not exist"));
+  if (!topic) return refuse(UnknownTopic(request.topic));
 
   auto cells = parts_.metrics.Topic(topic->name);
   auto gathering = std::make_shared<Gathering>();

@@ -62,8 +62,7 @@ void LocalProduceSession::Open(uint32_t handle, std::string name, Acks acks,
     status = MakeError(Reason::INVALID_REQUEST, "handle ", handle, " is open already");
   if (status.ok() && topics_.size() >= kMaxOpenTopics)
     status = MakeError(Reason::OVERLOADED, "the stream has ", kMaxOpenTopics, " topics open");
-  if (status.ok() && !topic)
-    status = MakeError(Reason::UNKNOWN_TOPIC, "topic \"", name, "\" does not exist");
+  if (status.ok() && !topic) status = UnknownTopic(name);
   if (status.ok()) topics_[handle] = {topic, parts_.metrics.Topic(name)};
   const bool first = !std::exchange(credit_announced_, true);
   parts_.host.ShardOf(kMetadataGroup).Post([shared = shared_, handle, topic, status, first] {
@@ -92,9 +91,8 @@ void LocalProduceSession::Append(uint64_t request_id, uint32_t handle, Partition
   if (at == topics_.end())
     return Refuse(slot, MakeError(Reason::INVALID_REQUEST, "handle ", handle, " was not opened"));
   const TopicEntry& topic = *at->second.topic;
-  if (partition.value() >= topic.partitions.size())
-    return Refuse(slot, MakeError(Reason::UNKNOWN_PARTITION, "topic \"", topic.name, "\" has ",
-                                  topic.partitions.size(), " partitions, not ", partition));
+  if (absl::Status unknown = CheckPartition(topic, partition); !unknown.ok())
+    return Refuse(slot, std::move(unknown));
   auto memory = parts_.gate.Reserve(slot->bytes);
   if (!memory.ok()) return Refuse(slot, memory.status());
   slot->memory = std::move(*memory);

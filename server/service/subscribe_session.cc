@@ -117,11 +117,8 @@ void LocalSubscribeSession::Shared::Add(SubscribePartition partition) {
   if (handles_.size() >= kMaxPartitions)
     status =
         MakeError(Reason::OVERLOADED, "the stream has ", kMaxPartitions, " partitions already");
-  else if (!topic)
-    status = MakeError(Reason::UNKNOWN_TOPIC, "topic \"", partition.topic, "\" does not exist");
-  else if (partition.partition.value() >= topic->partitions.size())
-    status = MakeError(Reason::UNKNOWN_PARTITION, "topic \"", partition.topic, "\" has ",
-                       topic->partitions.size(), " partitions, not ", partition.partition);
+  else
+    status = topic ? CheckPartition(*topic, partition.partition) : UnknownTopic(partition.topic);
   if (!status.ok()) {
     lock.unlock();
     return home().Post([self = shared_from_this(), ticket, status = std::move(status)] {

@@ -138,7 +138,7 @@ void LocalService::GetTopic(RequestContext context, GetTopicRequest request,
   const TopicRef topic = parts_.catalogue.Find(request.name);
   if (!topic) {
     return parts_.host.ShardOf(kMetadataGroup).Post([pending, name = request.name] {
-      pending->Answer(MakeError(Reason::UNKNOWN_TOPIC, "topic \"", name, "\" does not exist"));
+      pending->Answer(UnknownTopic(name));
     });
   }
   DescribePartitions(topic, [pending](TopicInfo info) { pending->Answer(std::move(info)); });
