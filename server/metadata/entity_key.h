@@ -33,6 +33,12 @@ EntityKey TopicKey(std::string name_space, TopicId topic);
 EntityKey PartitionKey(std::string name_space, TopicId topic, PartitionId partition);
 EntityKey RemovedGroupKey(GroupId group);
 
+// A cluster's, directory's or topic's id as values hold it: its 16 bytes.
+template <class Id>
+std::string StoredId(const Id& id) {
+  return {reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size()};
+}
+
 // Equal keys have equal bytes, and the partitions of a topic are neighbours in order of number.
 std::string EncodeEntityKey(const EntityKey& key);
 // Prefix of all keys of a type (and namespace, and topic, when given).

@@ -123,9 +123,14 @@ void Partition::OnProposal(raft::ProposalResult result) {
     retention_trim_.reset();
     return ArmReview();
   }
+  const auto* refused = std::get_if<raft::ProposalRefused>(&result.result);
+  // What was refused takes no room in the segment.
+  if (refused != nullptr && (!roll_ || roll_ == result.id))
+    bytes_in_segment_ = log_->active_segment_bytes();
   if (roll_ == result.id) {
     roll_.reset();
-    return ReviewRetention();
+    // Refused, the segment goes on: the next batch, or the timer, asks again.
+    return refused == nullptr ? ReviewRetention() : ArmReview();
   }
   const auto at = appends_.find(result.id);
   if (at == appends_.end()) return;  // a segment start that another one followed
@@ -136,7 +141,7 @@ void Partition::OnProposal(raft::ProposalResult result) {
     return Reply(std::move(done),
                  AppendOutcome{committed->base_offset, committed->append_time, leader_epoch()});
   }
-  if (const auto* refused = std::get_if<raft::ProposalRefused>(&result.result)) {
+  if (refused != nullptr) {
     directory_.ReturnDirty(dirty_bytes);  // it never reached the log
     return Reply(std::move(done),
                  MakeError(refused->reason, "partition group ", options_.group,

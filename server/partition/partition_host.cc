@@ -57,26 +57,29 @@ void PartitionHost::PlaceOnShard(Shard& shard, Placement placement,
     at->second->SetPolicy(placement.options.policy);
     return done(absl::OkStatus());
   }
-  if (shard.creating.contains(group)) return done(absl::OkStatus());
+  if (const auto at = shard.creating.find(group); at != shard.creating.end()) {
+    at->second = placement.options.policy;
+    return done(absl::OkStatus());
+  }
   auto open = directory_.OpenLog(group, *shard.executor);
   if (open.ok()) {
     Adopt(shard, placement.options, std::move(*open));
     return done(absl::OkStatus());
   }
   if (!absl::IsNotFound(open.status())) return done(open.status());
-  shard.creating.insert(group);
+  shard.creating.emplace(group, placement.options.policy);
   const ReplicaEpoch epoch = placement.options.self.epoch;
   directory_.CreateLog(group, epoch, std::move(placement.bootstrap), *shard.executor,
                        [this, &shard, options = placement.options, done = std::move(done)](
                            absl::StatusOr<std::unique_ptr<storage::PartitionLog>> log) mutable {
-                         OnCreated(shard, options, std::move(log), std::move(done));
+                         OnCreated(shard, std::move(options), std::move(log), std::move(done));
                        });
 }
 
-void PartitionHost::OnCreated(Shard& shard, const PartitionOptions& options,
+void PartitionHost::OnCreated(Shard& shard, PartitionOptions options,
                               absl::StatusOr<std::unique_ptr<storage::PartitionLog>> log,
                               absl::AnyInvocable<void(absl::Status)> done) {
-  shard.creating.erase(options.group);
+  options.policy = shard.creating.extract(options.group).mapped();
   auto removals = shard.removals.extract(options.group);
   absl::Status status = log.status();
   if (status.ok() && stopping_.load())

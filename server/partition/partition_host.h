@@ -61,14 +61,15 @@ class PartitionHost {
   struct Shard {
     Executor* executor = nullptr;
     std::map<GroupId, std::unique_ptr<Partition>> partitions;
-    std::set<GroupId> creating;
+    // With the policy that the partition is to begin with.
+    std::map<GroupId, LogPolicy> creating;
     // Removals that wait for the creation under way.
     std::map<GroupId, std::vector<absl::AnyInvocable<void(absl::Status)>>> removals;
   };
   [[nodiscard]] Shard& ShardFor(GroupId group) const;
   void PlaceOnShard(Shard& shard, Placement placement, absl::AnyInvocable<void(absl::Status)> done);
   void RemoveOnShard(Shard& shard, GroupId group, absl::AnyInvocable<void(absl::Status)> done);
-  void OnCreated(Shard& shard, const PartitionOptions& options,
+  void OnCreated(Shard& shard, PartitionOptions options,
                  absl::StatusOr<std::unique_ptr<storage::PartitionLog>> log,
                  absl::AnyInvocable<void(absl::Status)> done);
   void Adopt(Shard& shard, const PartitionOptions& options,

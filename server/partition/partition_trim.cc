@@ -11,6 +11,8 @@ namespace {
 
 constexpr int64_t kUnbounded = -1;
 constexpr int64_t kPausedReviewMs = 60'000;
+// Least time to the next look: what was refused just now is not asked for at once again.
+constexpr int64_t kLeastReviewMs = 10;
 
 }  // namespace
 
@@ -143,13 +145,13 @@ std::optional<WallTime> Partition::NextReview() const {
 // The shard's timers are the queue of what is due next: a partition without a limit, or without
 // records, has none.
 void Partition::ArmReview() {
-  shard_.Cancel(std::exchange(review_timer_, TimerId{}));
+  if (review_timer_ != TimerId{}) shard_.Cancel(std::exchange(review_timer_, TimerId{}));
   if (!serving() || roll_ || retention_trim_) return;
   const std::optional<WallTime> next = NextReview();
   if (!next) return;
   // What is overdue during a pause is looked at again now and then: the pause ends by itself.
   const int64_t wait_ms =
-      std::max<int64_t>(*next - clock_.Wall(), ages_count_ ? 1 : kPausedReviewMs);
+      std::max<int64_t>(*next - clock_.Wall(), ages_count_ ? kLeastReviewMs : kPausedReviewMs);
   review_timer_ = shard_.RunAt(clock_.Now() + wait_ms * kMillisecond, [self = self_] {
     if (*self == nullptr) return;
     (*self)->review_timer_ = TimerId{};

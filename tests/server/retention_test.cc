@@ -4,6 +4,7 @@
 #include "common/error.h"
 #include "server/metadata/topic_settings.h"
 #include "server/partition/clock_watch.h"
+#include "storage/segment_names.h"
 #include "tests/server/sim_broker.h"
 
 namespace varve::server {
@@ -63,6 +64,64 @@ class RetentionTest : public ::testing::Test {
   SimBroker broker{5};
   TopicConfig config;
 };
+
+// More than may be uncommitted at once: the rest is refused, and is no reason to end the segment.
+TEST_F(RetentionTest, RefusedBatchesTakeNoRoomInTheSegment) {
+  Create({{"segment.bytes", std::to_string(52 << 20)}});
+  int acknowledged = 0, refused = 0;
+  for (int i = 0; i < 50; ++i) {
+    ProduceRequest request;
+    request.topic = "t";
+    PlainRecord record;
+    record.value = std::string(1'000'000, 'x');
+    request.items.push_back({PartitionId(0), std::vector<PlainRecord>{record}});
+    broker.service().Produce(broker.Context(), std::move(request),
+                             [&](absl::StatusOr<ProduceReply> reply) {
+                               const bool ok = reply.ok() && reply->results[0].status.ok();
+                               ++(ok ? acknowledged : refused);
+                             });
+  }
+  ASSERT_TRUE(
+      broker.scheduler.RunUntil([&] { return acknowledged + refused == 50; }, 60 * kSecond));
+  ASSERT_GT(refused, 5);
+  while (acknowledged < 45) {
+    Append(1, 1'000'000);
+    ++acknowledged;
+  }
+  broker.scheduler.RunFor(kSecond);
+  size_t segments = 0;
+  const auto group = broker.broker().catalogue().FindGroup("t", PartitionId(0));
+  ASSERT_TRUE(group.ok()) << group.status();
+  const auto files = broker.disk().List("data/groups/" + storage::GroupDirectoryName(*group));
+  ASSERT_TRUE(files.ok()) << files.status();
+  for (const DirectoryEntry& file : *files) segments += file.name.ends_with(".log") ? 1 : 0;
+  EXPECT_EQ(segments, 1u);
+}
+
+// The catalogue shows a topic before its logs exist; who sees it there may change it.
+TEST_F(RetentionTest, AnAlterationMayMeetTheCreation) {
+  std::optional<absl::StatusOr<TopicInfo>> created, altered;
+  CreateTopicRequest create;
+  create.name = "t";
+  broker.service().CreateTopic(broker.Context(), std::move(create),
+                               [&](absl::StatusOr<TopicInfo> got) { created = std::move(got); });
+  ASSERT_TRUE(broker.scheduler.RunUntil(
+      [&] { return broker.broker().catalogue().Find("t") != nullptr; }, 60 * kSecond));
+  ASSERT_FALSE(created.has_value());
+  AlterTopicRequest alter;
+  alter.name = "t";
+  alter.set = {{"segment.bytes", "65536"}, {"retention.bytes", "65536"}};
+  broker.service().AlterTopic(broker.Context(), std::move(alter),
+                              [&](absl::StatusOr<TopicInfo> got) { altered = std::move(got); });
+  ASSERT_TRUE(broker.scheduler.RunUntil([&] { return created.has_value() && altered.has_value(); },
+                                        60 * kSecond));
+  ASSERT_TRUE(created->ok()) << created->status();
+  ASSERT_TRUE(altered->ok()) << altered->status();
+  EXPECT_EQ((*altered)->config.retention_bytes, 65536);
+  // The partition heard of it too.
+  Append(40, 10'000);
+  EXPECT_GT(Start(), Offset{0});
+}
 
 TEST_F(RetentionTest, DeleteRecordsMovesTheStartAndAnswersIt) {
   Create({});

@@ -89,6 +89,7 @@ class SimBroker {
 
   BrokerService& service() { return broker_->service(); }
   Broker& broker() { return *broker_; }
+  SimFileSystem& disk() { return disk_; }
 
   SimScheduler scheduler;
 
