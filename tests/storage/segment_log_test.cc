@@ -3,34 +3,12 @@
 #include <gtest/gtest.h>
 
 #include "common/error.h"
-#include "tests/storage/directory_host.h"
+#include "tests/storage/one_log_test.h"
 
 namespace varve::storage {
 namespace {
 
-constexpr GroupId kGroup{100};
-
-class SegmentLogTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    ASSERT_TRUE(host.Open().ok());
-    ASSERT_TRUE(host.Create(kGroup).ok());
-    script.Begin();
-    script.NewTerm();
-    Settle();
-  }
-  void Settle() {
-    ASSERT_TRUE(host.scheduler.RunUntil([&] { return script.Settled(); }, 10 * kSecond));
-  }
-  void Reopen() {
-    const absl::Status opened = host.Open();
-    ASSERT_TRUE(opened.ok()) << opened;
-    script.Check();
-  }
-  uint64_t seed = 7;
-  DirectoryHost host{seed};
-  LogScript script{&host, kGroup};
-};
+using SegmentLogTest = OneLogTest;
 
 TEST_F(SegmentLogTest, BeginsWithTheBootstrapEntry) {
   const LogImage& image = script.image();

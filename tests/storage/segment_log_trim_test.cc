@@ -4,30 +4,13 @@
 #include "common/error.h"
 #include "common/file_system.h"
 #include "storage/segment_names.h"
-#include "tests/storage/directory_host.h"
+#include "tests/storage/one_log_test.h"
 
 namespace varve::storage {
 namespace {
 
-constexpr GroupId kGroup{100};
-
-class TrimTest : public ::testing::Test {
+class TrimTest : public OneLogTest {
  protected:
-  void SetUp() override {
-    ASSERT_TRUE(host.Open().ok());
-    ASSERT_TRUE(host.Create(kGroup).ok());
-    script.Begin();
-    script.NewTerm();
-    Settle();
-  }
-  void Settle() {
-    ASSERT_TRUE(host.scheduler.RunUntil([&] { return script.Settled(); }, 10 * kSecond));
-  }
-  void Reopen() {
-    const absl::Status opened = host.Open();
-    ASSERT_TRUE(opened.ok()) << opened;
-    script.Check();
-  }
   // A segment of its own for each; returns the offsets at which they begin.
   std::vector<Offset> WriteSegments(int count) {
     std::vector<Offset> out{Offset{0}};
@@ -45,21 +28,11 @@ class TrimTest : public ::testing::Test {
     script.Commit(script.image().end().last_index);
     Settle();
   }
-  size_t SegmentFiles() {
-    const auto listed = host.disk.List("data/groups/" + GroupDirectoryName(kGroup));
-    EXPECT_TRUE(listed.ok()) << listed.status();
-    size_t count = 0;
-    for (const DirectoryEntry& entry : *listed) count += entry.name.ends_with(".log") ? 1 : 0;
-    return count;
-  }
+  size_t SegmentFiles() { return GroupFiles(".log").size(); }
   Reason ReadAt(Offset offset) {
     return ReasonOf(
         host.ReadOffset(kGroup, offset, script.image().end().last_index, 1000).status());
   }
-  PartitionLog& log() { return host.log(kGroup); }
-
-  DirectoryHost host{11};
-  LogScript script{&host, kGroup};
 };
 
 TEST_F(TrimTest, ActsWhenItsEntryIsCommittedAndStaysAfterACrash) {
