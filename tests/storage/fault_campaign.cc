@@ -250,6 +250,11 @@ std::string RunDamage(uint64_t seed, FaultCounts* counts) {
   std::string wrong = run.Judge(&told);
   const std::string kind = StrCat(kDamageNames[static_cast<size_t>(damage)], " ", suffix);
   run.Note(kind, !told.ok());
+  const Reason reason = ReasonOf(told);
+  // An error that blames something else is as good as none.
+  const bool names_it = told.ok() || reason == Reason::DATA_LOSS ||
+                        reason == Reason::NEWER_FORMAT || reason == Reason::FOREIGN_DIRECTORY;
+  if (wrong.empty() && !names_it) wrong = StrCat("told as ", MessageOf(told));
   return wrong.empty() ? wrong : StrCat(kind, ": ", wrong);
 }
 
