@@ -30,6 +30,9 @@ struct DataDirectoryOptions {
   Nanos sync_interval = 5 * kSecond;
   // How long removed replicas stay in the trash.
   Nanos trash_delay = 60 * kSecond;
+  // Counts the rows of the recovery tables that opening the directory reaches; may be null. Must
+  // outlive Open.
+  RecoveryTrace* recovery_trace = nullptr;
 };
 
 // Where storage runs. The executors must outlive the directory; in the simulator they share one

@@ -124,9 +124,12 @@ struct JournalContents {
   std::vector<std::string> notes;  // what was cut and why, for the log
 };
 // NotFound when there is no journal file with a header of ours; DATA_LOSS for corruption (file,
-// position, sequence in the text); NEWER_FORMAT, FOREIGN_DIRECTORY as named.
+// position, sequence in the text); NEWER_FORMAT, FOREIGN_DIRECTORY as named. Decides by the tables
+// of storage/recovery_table.h; `trace`, if given, counts the rows.
+class RecoveryTrace;
 absl::StatusOr<JournalContents> ReadJournal(FileSystem& files, const std::string& directory,
-                                            const DirectoryIdentity& identity);
+                                            const DirectoryIdentity& identity,
+                                            RecoveryTrace* trace = nullptr);
 
 // Calls `visit` for every valid frame of the files that the checkpoint lists, in order, with
 // entries that share one commit's buffer (bounded memory). Stops at the first error, which it

@@ -8,21 +8,23 @@
 #include "storage/journal.h"
 #include "storage/journal_files.h"
 #include "storage/journal_scan.h"
+#include "storage/recovery_table.h"
 
 namespace varve::storage {
 namespace {
 
-// One reading of a journal directory.
+// One reading of a journal directory: observes, and does what the tables say.
 class JournalRecovery {
  public:
   JournalRecovery(FileSystem& files, const std::string& directory,
-                  const DirectoryIdentity& identity)
-      : files_(files), directory_(directory), identity_(identity) {}
+                  const DirectoryIdentity& identity, RecoveryTrace* trace)
+      : files_(files), directory_(directory), identity_(identity), trace_(trace) {}
 
   absl::StatusOr<JournalContents> Run() {
     VARVE_RETURN_IF_ERROR(OpenAll());
     VARVE_RETURN_IF_ERROR(ChooseCheckpoint());
-    VARVE_RETURN_IF_ERROR(CheckMark());
+    VARVE_RETURN_IF_ERROR(JudgeUnlisted());
+    VARVE_RETURN_IF_ERROR(JudgeTogether());
     contents_.replicas = contents_.checkpoint.replicas;
     contents_.durable_through = contents_.checkpoint.durable_through;
     VARVE_RETURN_IF_ERROR(ReadListed());
@@ -32,23 +34,31 @@ class JournalRecovery {
 
  private:
   absl::Status OpenAll();
+  absl::Status Open(FileNumber number);
   absl::Status ChooseCheckpoint();
-  absl::Status NoCheckpoint() const;
-  absl::Status CheckMark() const;
-  absl::Status CheckTornRoll(const JournalSource& source, const absl::Status& why);
+  absl::Status JudgeUnlisted();
+  absl::Status JudgeTogether();
+  absl::StatusOr<MarkSeen> LookAtMark(std::string* what) const;
   absl::Status ReadListed();
-  absl::StatusOr<const JournalSource*> FindListed(const JournalFileRef& ref) const;
-  absl::Status ReadCommits(const JournalSource& source, bool last_file);
+  absl::StatusOr<const JournalSource*> JudgeListed(const JournalFileRef& ref, bool newest);
+  absl::Status ReadCommits(const JournalSource& source, CommitFile file);
   absl::Status TakeCommit(const JournalSource& source, uint64_t position,
                           const JournalCommit& commit);
-  absl::Status JudgeEnd(const JournalSource& source, const CommitReader& reader);
+  absl::Status JudgeEnd(const JournalSource& source, const CommitReader& reader, CommitFile file);
+  [[nodiscard]] Generation newest() const {
+    const auto& live = contents_.checkpoint.live_files;
+    return live.empty() ? Generation{} : live.back().generation;
+  }
   void NoteFiles(const JournalFrame& frame);
   void RaiseNumbers();
 
   FileSystem& files_;
   const std::string& directory_;
   const DirectoryIdentity& identity_;
+  RecoveryTrace* const trace_;
   std::vector<JournalSource> sources_;  // newest generation first, those without a header last
+  // Why the checkpoints of files newer than the chosen one do not count.
+  std::map<FileNumber, absl::Status> passed_over_;
   JournalContents contents_;
   FileNumber highest_file_;
   std::string older_end_;  // where and why the file before ended
@@ -63,12 +73,7 @@ absl::Status JournalRecovery::OpenAll() {
     const auto number = JournalNumberOf(entry.name);
     if (!number) continue;
     highest_file_ = std::max(highest_file_, *number);
-    VARVE_ASSIGN_OR_RETURN(JournalSource source, OpenJournalSource(files_, directory_, *number));
-    if (source.header_status.ok()) {
-      const absl::Status belongs = CheckBelongs(source.header, identity_);
-      if (!belongs.ok()) return AddContext(belongs, source.path);
-    }
-    sources_.push_back(std::move(source));
+    VARVE_RETURN_IF_ERROR(Open(*number));
   }
   std::stable_sort(sources_.begin(), sources_.end(),
                    [](const JournalSource& a, const JournalSource& b) {
@@ -80,137 +85,182 @@ absl::Status JournalRecovery::OpenAll() {
   return absl::OkStatus();
 }
 
+absl::Status JournalRecovery::Open(FileNumber number) {
+  const auto refuse = [&](HeaderSeen header, const absl::Status& why) {
+    return RefusalOf(Decide(JournalFileObservation{.header = header}, trace_), MessageOf(why));
+  };
+  auto source = OpenJournalSource(files_, directory_, number);
+  if (ReasonOf(source.status()) == Reason::NEWER_FORMAT)
+    return refuse(HeaderSeen::kNewerFormat, source.status());
+  VARVE_RETURN_IF_ERROR(source.status());
+  if (source->header_status.ok()) {
+    const absl::Status belongs = CheckBelongs(source->header, identity_);
+    if (!belongs.ok()) return refuse(HeaderSeen::kForeign, AddContext(belongs, source->path));
+  }
+  sources_.push_back(*std::move(source));
+  return absl::OkStatus();
+}
+
 absl::Status JournalRecovery::ChooseCheckpoint() {
-  std::vector<std::pair<const JournalSource*, absl::Status>> torn;
-  bool chosen = false;
   for (const JournalSource& source : sources_) {
-    if (!source.header_status.ok()) {
-      torn.emplace_back(&source, source.header_status);
-    } else if (!chosen) {
-      auto checkpoint = LoadCheckpoint(source);
-      const Reason reason = ReasonOf(checkpoint.status());
-      if (checkpoint.ok()) {
-        contents_.checkpoint = *std::move(checkpoint);
-        chosen = true;
-      } else if (reason == Reason::DATA_LOSS) {
-        torn.emplace_back(&source, checkpoint.status());
-      } else {
-        return AddContext(checkpoint.status(), source.path);
-      }
+    if (!source.header_status.ok()) continue;
+    auto checkpoint = LoadCheckpoint(source);
+    if (checkpoint.ok()) {
+      contents_.checkpoint = *std::move(checkpoint);
+      break;
     }
+    if (ReasonOf(checkpoint.status()) != Reason::DATA_LOSS)
+      return AddContext(checkpoint.status(), source.path);
+    passed_over_.emplace(source.number, checkpoint.status());
   }
-  for (const auto& [source, why] : torn) VARVE_RETURN_IF_ERROR(CheckTornRoll(*source, why));
-  return chosen ? absl::OkStatus() : NoCheckpoint();
+  return absl::OkStatus();
 }
 
-// Without a single commit: a creation that a crash cut short, unless files were in use before.
-absl::Status JournalRecovery::NoCheckpoint() const {
+// Files that the checkpoint does not list: torn rolls and spare ones, unless they show that it is
+// not the newest that there was.
+absl::Status JournalRecovery::JudgeUnlisted() {
+  const auto& live = contents_.checkpoint.live_files;
   for (const JournalSource& source : sources_) {
-    if (source.header_status.ok() && source.header.generation > Generation{1}) {
-      return JournalDamage(source, kFileHeaderBytes, CommitSequence{},
-                           "no journal file has a valid checkpoint");
+    const bool listed = std::any_of(live.begin(), live.end(), [&](const JournalFileRef& ref) {
+      return ref.file == source.number;
+    });
+    if (listed) continue;  // see JudgeListed
+    JournalFileObservation seen;
+    const auto later = passed_over_.find(source.number);
+    const bool valid = source.header_status.ok();
+    seen.header = valid ? HeaderSeen::kValid : HeaderSeen::kDamaged;
+    std::optional<uint64_t> commit;
+    if (!valid || later != passed_over_.end()) {
+      seen.role = valid ? FileRole::kLater : FileRole::kUnlisted;
+      seen.checkpoint = CheckpointSeen::kDamaged;
+      VARVE_ASSIGN_OR_RETURN(commit, FindNewerCommit(source, newest()));
+      seen.commits = commit ? LaterCommits::kFound : LaterCommits::kNone;
     }
+    const RecoveryRowInfo& row = Decide(seen, trace_);
+    const absl::Status& why =
+        valid && later != passed_over_.end() ? later->second : source.header_status;
+    if (row.verdict == RecoveryVerdict::kRefuse) {
+      const absl::Status damage = JournalDamage(
+          source, *commit, CommitSequence{},
+          StrCat("there are commits, but the file's head is damaged: ", MessageOf(why)));
+      return RefusalOf(row, MessageOf(damage));
+    }
+    if (row.row == RecoveryRow::kSpareFile) continue;
+    contents_.notes.push_back(
+        StrCat("journal file ", source.path, " is ignored as a torn roll: ", MessageOf(why)));
   }
-  VARVE_RETURN_IF_ERROR(CheckMark());
-  return absl::NotFoundError(ToAbsl(StrCat("no journal in ", directory_)));
+  return absl::OkStatus();
 }
 
-// The newest file must be the one that the mark names, and whole. A newer one than that is a roll
-// that a crash interrupted behind the head. A missing mark says nothing: directories had none once.
-absl::Status JournalRecovery::CheckMark() const {
+// Whether the newest checkpoint that validates is the newest that there was.
+absl::Status JournalRecovery::JudgeTogether() {
+  JournalObservation seen;
+  std::string what;
+  if (contents_.checkpoint.live_files.empty()) {
+    seen.newest = NewestSeen::kNone;
+    for (const JournalSource& source : sources_) {
+      if (!source.header_status.ok() || source.header.generation <= Generation{1}) continue;
+      seen.newest = NewestSeen::kNoneButUsed;
+      what = MessageOf(JournalDamage(source, kFileHeaderBytes, CommitSequence{},
+                                     "no journal file has a valid checkpoint"));
+      break;
+    }
+  }
+  if (seen.newest != NewestSeen::kNoneButUsed) {
+    VARVE_ASSIGN_OR_RETURN(seen.mark, LookAtMark(&what));
+  }
+  const RecoveryRowInfo& row = Decide(seen, trace_);
+  if (row.verdict == RecoveryVerdict::kRefuse) return RefusalOf(row, what);
+  if (row.verdict == RecoveryVerdict::kBegin)
+    return absl::NotFoundError(ToAbsl(StrCat("no journal in ", directory_)));
+  return absl::OkStatus();
+}
+
+// `what` says what is wrong, if the mark shows that something is.
+absl::StatusOr<MarkSeen> JournalRecovery::LookAtMark(std::string* what) const {
   const auto bytes = ReadWholeFile(files_, JoinPath(directory_, kJournalMarkName), 1 << 20);
-  if (absl::IsNotFound(bytes.status())) return absl::OkStatus();
+  if (absl::IsNotFound(bytes.status())) return MarkSeen::kMissing;
   if (absl::IsPermissionDenied(bytes.status())) return bytes.status();
   if (!bytes.ok()) return MakeError(Reason::DISK_FAILED, MessageOf(bytes.status()));
   const auto mark = DecodeJournalMark(*bytes);
-  if (!mark) return absl::OkStatus();
-  const auto& live = contents_.checkpoint.live_files;
-  const Generation newest = live.empty() ? Generation{} : live.back().generation;
-  const std::string what =
-      StrCat("journal file ", JoinPath(directory_, JournalName(mark->newest.file)),
-             " of generation ", mark->newest.generation, ", the newest, ");
-  if (newest < mark->newest.generation) {
-    return MakeError(Reason::DATA_LOSS, what, "is missing or damaged");
+  if (!mark) return MarkSeen::kDamaged;
+  *what = StrCat("journal file ", JoinPath(directory_, JournalName(mark->newest.file)),
+                 " of generation ", mark->newest.generation, ", the newest, ");
+  if (newest() < mark->newest.generation) {
+    *what += "is missing or damaged";
+    return MarkSeen::kLaterFile;
   }
-  if (newest > mark->newest.generation) return absl::OkStatus();
+  if (newest() > mark->newest.generation) return MarkSeen::kEarlierFile;
   for (const JournalSource& source : sources_) {
     if (source.number == mark->newest.file && source.size < mark->bytes) {
-      return MakeError(Reason::DATA_LOSS, what, "is cut at ", source.size, " of ", mark->bytes,
-                       " bytes");
+      *what += StrCat("is cut at ", source.size, " of ", mark->bytes, " bytes");
+      return MarkSeen::kThatFileCut;
     }
   }
-  return absl::OkStatus();
+  return MarkSeen::kThatFile;
 }
 
-// The head is synced before the first commit is written: with a commit, it once was valid.
-absl::Status JournalRecovery::CheckTornRoll(const JournalSource& source, const absl::Status& why) {
-  const auto& live = contents_.checkpoint.live_files;
-  const Generation newest = live.empty() ? Generation{} : live.back().generation;
-  VARVE_ASSIGN_OR_RETURN(const auto commit, FindNewerCommit(source, newest));
-  if (commit) {
-    return JournalDamage(
-        source, *commit, CommitSequence{},
-        StrCat("there are commits, but the file's head is damaged: ", MessageOf(why)));
-  }
-  contents_.notes.push_back(
-      StrCat("journal file ", source.path, " is ignored as a torn roll: ", MessageOf(why)));
-  return absl::OkStatus();
+absl::StatusOr<CommitSequence> IncludedCommits(const JournalSource& source) {
+  VARVE_ASSIGN_OR_RETURN(const Checkpoint checkpoint, LoadCheckpoint(source));
+  return checkpoint.last_commit;
 }
 
-absl::StatusOr<const JournalSource*> JournalRecovery::FindListed(const JournalFileRef& ref) const {
+// A file that the checkpoint lists, with all that makes its commits continue those before it.
+absl::StatusOr<const JournalSource*> JournalRecovery::JudgeListed(const JournalFileRef& ref,
+                                                                  bool newest) {
   const auto at = std::find_if(sources_.begin(), sources_.end(),
                                [&ref](const JournalSource& s) { return s.number == ref.file; });
-  const std::string what =
-      StrCat("journal file ", JoinPath(directory_, JournalName(ref.file)), " of generation ",
-             ref.generation, ", which the checkpoint lists, ");
-  if (at == sources_.end()) return MakeError(Reason::DATA_LOSS, what, "is missing");
-  if (!at->header_status.ok()) {
-    return MakeError(Reason::DATA_LOSS, what,
-                     "is damaged at position 0: ", MessageOf(at->header_status));
+  std::string what = StrCat("journal file ", JoinPath(directory_, JournalName(ref.file)),
+                            " of generation ", ref.generation, ", which the checkpoint lists, ");
+  JournalFileObservation seen;
+  seen.role = newest ? FileRole::kNewest : FileRole::kListed;
+  if (at == sources_.end()) {
+    seen.header = HeaderSeen::kMissing;
+    what += "is missing";
+  } else if (!at->header_status.ok()) {
+    seen.header = HeaderSeen::kDamaged;
+    what += StrCat("is damaged at position 0: ", MessageOf(at->header_status));
+  } else if (at->header.generation != ref.generation) {
+    seen.role = FileRole::kListedOtherwise;
+    what += StrCat("holds generation ", at->header.generation);
+  } else {
+    const auto included = newest ? contents_.checkpoint.last_commit : IncludedCommits(*at);
+    if (!included.ok()) {
+      if (ReasonOf(included.status()) != Reason::DATA_LOSS) return included.status();
+      seen.checkpoint = CheckpointSeen::kDamaged;
+      what = MessageOf(JournalDamage(*at, kFileHeaderBytes, contents_.last_commit,
+                                     MessageOf(included.status())));
+    } else if (older_end_.empty()) {
+      contents_.last_commit = *included;  // the first one
+    } else if (*included != contents_.last_commit) {
+      seen.checkpoint = CheckpointSeen::kBreaks;
+      what = MessageOf(
+          JournalDamage(*at, kFileHeaderBytes, contents_.last_commit + 1,
+                        StrCat("the checkpoint follows commit ", *included, ", but ", older_end_)));
+    }
   }
-  if (at->header.generation != ref.generation) {
-    return MakeError(Reason::DATA_LOSS, what, "holds generation ", at->header.generation);
-  }
+  const RecoveryRowInfo& row = Decide(seen, trace_);
+  if (row.verdict == RecoveryVerdict::kRefuse) return RefusalOf(row, what);
   return &*at;
 }
 
 absl::Status JournalRecovery::ReadListed() {
   const auto& live = contents_.checkpoint.live_files;
   for (size_t i = 0; i < live.size(); ++i) {
-    VARVE_ASSIGN_OR_RETURN(const JournalSource* source, FindListed(live[i]));
-    const bool last_file = i + 1 == live.size();
-    CommitSequence included = contents_.checkpoint.last_commit;
-    if (!last_file) {
-      const auto checkpoint = LoadCheckpoint(*source);
-      if (!checkpoint.ok()) {
-        return JournalDamage(*source, kFileHeaderBytes, contents_.last_commit,
-                             MessageOf(checkpoint.status()));
-      }
-      included = checkpoint->last_commit;
-    }
-    if (i == 0) contents_.last_commit = included;
-    if (included != contents_.last_commit) {
-      return JournalDamage(
-          *source, kFileHeaderBytes, contents_.last_commit + 1,
-          StrCat("the checkpoint follows commit ", included, ", but ", older_end_));
-    }
-    VARVE_RETURN_IF_ERROR(ReadCommits(*source, last_file));
+    const bool last = i + 1 == live.size();
+    VARVE_ASSIGN_OR_RETURN(const JournalSource* source, JudgeListed(live[i], last));
+    VARVE_RETURN_IF_ERROR(
+        ReadCommits(*source, last ? CommitFile::kLastListed : CommitFile::kEarlier));
   }
   return absl::OkStatus();
 }
 
-absl::Status JournalRecovery::ReadCommits(const JournalSource& source, bool last_file) {
+absl::Status JournalRecovery::ReadCommits(const JournalSource& source, CommitFile file) {
   CommitReader reader(source);
   while (true) {
     const uint64_t position = reader.position();
     VARVE_ASSIGN_OR_RETURN(const auto commit, reader.Next(contents_.last_commit + 1));
-    if (!commit) {
-      if (last_file) return JudgeEnd(source, reader);
-      // One that ends too early does not meet the next file's checkpoint.
-      older_end_ = StrCat(source.path, " ends with ", contents_.last_commit, " at position ",
-                          position, ": ", MessageOf(reader.end_reason()));
-      return absl::OkStatus();
-    }
+    if (!commit) return JudgeEnd(source, reader, file);
     VARVE_RETURN_IF_ERROR(TakeCommit(source, position, *commit));
   }
 }
@@ -219,39 +269,67 @@ absl::Status JournalRecovery::TakeCommit(const JournalSource& source, uint64_t p
                                          const JournalCommit& commit) {
   contents_.last_commit = commit.header.sequence;
   contents_.durable_through = std::max(contents_.durable_through, commit.header.durable_through);
+  CommitObservation seen;
+  // The checkpoint holds what the commits up to its own led to.
+  if (commit.header.sequence <= contents_.checkpoint.last_commit)
+    seen.place = CommitPlace::kInCheckpoint;
+  absl::Status misfit;
   for (const JournalFrame& frame : commit.frames) {
     NoteFiles(frame);
-    // The checkpoint holds what the commits up to its own led to.
-    if (commit.header.sequence <= contents_.checkpoint.last_commit) continue;
-    const absl::Status status = contents_.replicas.Apply(frame);
-    if (!status.ok()) {
-      return JournalDamage(source, position, commit.header.sequence, MessageOf(status));
-    }
+    if (seen.place == CommitPlace::kInCheckpoint || !misfit.ok()) continue;
+    misfit = contents_.replicas.Apply(frame);
   }
-  return absl::OkStatus();
+  if (!misfit.ok()) seen.commit = CommitSeen::kMisfit;
+  const RecoveryRowInfo& row = Decide(seen, trace_);
+  if (row.verdict != RecoveryVerdict::kRefuse) return absl::OkStatus();
+  return RefusalOf(
+      row, MessageOf(JournalDamage(source, position, commit.header.sequence, MessageOf(misfit))));
 }
 
-// Where the last file ends: a torn write is cut, anything that was acknowledged is not. The writer
-// has one commit under way: what lies behind this one was begun after this one's sync had returned.
-absl::Status JournalRecovery::JudgeEnd(const JournalSource& source, const CommitReader& reader) {
+// Where no commit follows. In the last file a torn write is cut, anything that was acknowledged is
+// not. The writer has one commit under way: what lies behind this one was begun after this one's
+// sync had returned.
+absl::Status JournalRecovery::JudgeEnd(const JournalSource& source, const CommitReader& reader,
+                                       CommitFile file) {
   const CommitSequence sequence = contents_.last_commit + 1;
   const auto& torn = reader.torn();
-  // Payload of a torn commit whose extent is known is not searched: it may look like anything.
-  const uint64_t extent = torn ? torn->bytes : 0;
-  VARVE_ASSIGN_OR_RETURN(const CommitTraces traces, FindTraces(source, reader.position() + extent));
-  const CommitSequence durable = std::max({contents_.durable_through, traces.durable_through,
-                                           torn ? torn->durable_through : CommitSequence{}});
-  if ((durable >= sequence || traces.last > sequence) && !Planted(Defect::kDamageTakenForTorn)) {
-    return JournalDamage(
-        source, reader.position(), sequence,
-        StrCat("it was durable, as later bytes prove (commit ", traces.last, ", durable through ",
-               durable, "), but now: ", MessageOf(reader.end_reason())));
+  CommitObservation seen{.commit = reader.seen(), .file = file};
+  CommitTraces traces;
+  CommitSequence durable = contents_.durable_through;
+  if (file == CommitFile::kLastListed) {
+    // Payload of a torn commit whose extent is known is not searched: it may look like anything.
+    VARVE_ASSIGN_OR_RETURN(traces,
+                           FindTraces(source, reader.position() + (torn ? torn->bytes : 0)));
+    durable = std::max(
+        {durable, traces.durable_through, torn ? torn->durable_through : CommitSequence{}});
+    if (!torn && traces.last == sequence) seen.commit = CommitSeen::kHeadless;
+    if (durable >= sequence) {
+      seen.proof = CommitProof::kDurableThrough;
+    } else if (traces.last > sequence) {
+      seen.proof = CommitProof::kLaterCommit;
+    }
+    if (Planted(Defect::kDamageTakenForTorn)) seen.proof = CommitProof::kNone;
+  }
+  const RecoveryRowInfo& row = Decide(seen, trace_);
+  const std::string why(MessageOf(reader.end_reason()));
+  if (row.verdict == RecoveryVerdict::kRefuse) {
+    if (row.row == RecoveryRow::kCommitMalformed || row.row == RecoveryRow::kCommitOutOfSequence)
+      return RefusalOf(row, why);  // names its place
+    return RefusalOf(row, MessageOf(JournalDamage(
+                              source, reader.position(), sequence,
+                              StrCat("it was durable, as later bytes prove (commit ", traces.last,
+                                     ", durable through ", durable, "), but now: ", why))));
+  }
+  if (row.row == RecoveryRow::kEarlierFileEnds) {
+    older_end_ = StrCat(source.path, " ends with ", contents_.last_commit, " at position ",
+                        reader.position(), ": ", why);
+    return absl::OkStatus();
   }
   contents_.durable_through = durable;
-  if (torn || traces.last == sequence) {
+  if (row.verdict == RecoveryVerdict::kCut) {
     contents_.notes.push_back(StrCat("journal file ", source.path, ": commit ", sequence,
                                      " at position ", reader.position(),
-                                     " is torn and cut: ", MessageOf(reader.end_reason())));
+                                     " is torn and cut: ", why));
   }
   return absl::OkStatus();
 }
@@ -290,8 +368,9 @@ void JournalRecovery::RaiseNumbers() {
 }  // namespace
 
 absl::StatusOr<JournalContents> ReadJournal(FileSystem& files, const std::string& directory,
-                                            const DirectoryIdentity& identity) {
-  return JournalRecovery(files, directory, identity).Run();
+                                            const DirectoryIdentity& identity,
+                                            RecoveryTrace* trace) {
+  return JournalRecovery(files, directory, identity, trace).Run();
 }
 
 absl::Status ReplayJournal(FileSystem& files, const std::string& directory,

@@ -54,6 +54,14 @@ absl::Status ForEachBlock(const JournalSource& source, uint64_t position, Visit 
   return absl::OkStatus();
 }
 
+// What stands where a commit's header should, and is none of this life of the file.
+CommitSeen WithoutHeader(std::string_view block) {
+  Generation generation;
+  if (IsCommitOfAnyGeneration(block, &generation)) return CommitSeen::kStale;
+  return block.find_first_not_of('\0') == std::string_view::npos ? CommitSeen::kZeroes
+                                                                 : CommitSeen::kGarbage;
+}
+
 }  // namespace
 
 absl::StatusOr<JournalSource> OpenJournalSource(FileSystem& files, const std::string& directory,
@@ -102,38 +110,42 @@ absl::StatusOr<Checkpoint> LoadCheckpoint(const JournalSource& source) {
   return checkpoint;
 }
 
-std::optional<JournalCommit> CommitReader::End(absl::Status reason) {
+std::optional<JournalCommit> CommitReader::End(CommitSeen seen, absl::Status reason) {
+  seen_ = seen;
   end_reason_ = std::move(reason);
   return std::nullopt;
 }
 
 absl::StatusOr<std::optional<JournalCommit>> CommitReader::Next(
     std::optional<CommitSequence> expected) {
-  VARVE_ASSIGN_OR_RETURN(const std::string fixed, Read(source_, position_, kCommitFixedBytes));
-  const auto header = DecodeCommitHeader(fixed, source_.header.generation);
-  if (!header.ok()) return End(header.status());
+  VARVE_ASSIGN_OR_RETURN(const std::string block, Read(source_, position_, kBlock));
+  const auto header = DecodeCommitHeader(block, source_.header.generation);
+  if (!header.ok()) return End(WithoutHeader(block), header.status());
   torn_ = *header;
   if (expected && header->sequence != *expected) {
-    return JournalDamage(source_, position_, *expected,
-                         StrCat("commit ", header->sequence, " stands in its place"));
+    return End(CommitSeen::kOtherSequence,
+               JournalDamage(source_, position_, *expected,
+                             StrCat("commit ", header->sequence, " stands in its place")));
   }
+  const auto torn = [this](std::string_view what) {
+    return End(CommitSeen::kTorn, MakeError(Reason::DATA_LOSS, what));
+  };
   // Compared before anything of that size is allocated.
-  if (header->bytes > source_.size - position_) {
-    return End(MakeError(Reason::DATA_LOSS, "commit of ", header->bytes,
-                         " bytes reaches beyond the file"));
-  }
+  if (header->bytes > source_.size - position_)
+    return torn(StrCat("commit of ", header->bytes, " bytes reaches beyond the file"));
   VARVE_ASSIGN_OR_RETURN(std::string bytes, Read(source_, position_, header->bytes));
-  if (bytes.size() != header->bytes) return End(MakeError(Reason::DATA_LOSS, "the file is cut"));
+  if (bytes.size() != header->bytes) return torn("the file is cut");
   const SharedBytes buffer = SharedBytes::Take(std::move(bytes));
-  if (absl::Status status = VerifyCommit(buffer.view(), *header); !status.ok()) {
-    return End(std::move(status));
-  }
+  if (absl::Status status = VerifyCommit(buffer.view(), *header); !status.ok())
+    return End(CommitSeen::kTorn, std::move(status));
   auto commit = DecodeCommit(buffer, *header);
   if (!commit.ok()) {
-    return JournalDamage(source_, position_, header->sequence, MessageOf(commit.status()));
+    return End(CommitSeen::kMalformed,
+               JournalDamage(source_, position_, header->sequence, MessageOf(commit.status())));
   }
   position_ += header->bytes;
   torn_.reset();
+  seen_ = CommitSeen::kValid;
   return std::optional<JournalCommit>(*std::move(commit));
 }
 

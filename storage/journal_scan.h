@@ -13,6 +13,7 @@
 #include "storage/format/file_header.h"
 #include "storage/format/journal_commit.h"
 #include "storage/journal.h"
+#include "storage/recovery_table.h"
 
 namespace varve::storage {
 
@@ -41,21 +42,23 @@ class CommitReader {
   explicit CommitReader(const JournalSource& source)
       : source_(source), position_(source.header.first_commit_position) {}
 
-  // The commit at position(), which must have the sequence `expected` if one is given; nullopt when
-  // no commit validates there, which end_reason() explains. DATA_LOSS when a commit was written in
-  // full and its contents are wrong, or its sequence is another. position() then moves behind it.
+  // The commit at position(), which must have the sequence `expected` if one is given; position()
+  // then moves behind it. nullopt when there is no such commit: seen() says what is there, and
+  // end_reason() why it does not count.
   absl::StatusOr<std::optional<JournalCommit>> Next(std::optional<CommitSequence> expected);
 
   [[nodiscard]] uint64_t position() const { return position_; }
+  [[nodiscard]] CommitSeen seen() const { return seen_; }
   [[nodiscard]] const absl::Status& end_reason() const { return end_reason_; }
   // Header of the commit that ended the walk, when the header itself is valid.
   [[nodiscard]] const std::optional<CommitHeader>& torn() const { return torn_; }
 
  private:
-  std::optional<JournalCommit> End(absl::Status reason);
+  std::optional<JournalCommit> End(CommitSeen seen, absl::Status reason);
 
   const JournalSource& source_;
   uint64_t position_;
+  CommitSeen seen_ = CommitSeen::kValid;
   absl::Status end_reason_;
   std::optional<CommitHeader> torn_;
 };

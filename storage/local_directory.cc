@@ -85,28 +85,12 @@ LocalDirectory::~LocalDirectory() {
 
 absl::Status LocalDirectory::Start(Random& random) {
   VARVE_RETURN_IF_ERROR(files_.CreateDirectory(paths_.root));
-  VARVE_ASSIGN_OR_RETURN(lock_, files_.Lock(paths_.lock));
+  VARVE_RETURN_IF_ERROR(TakeLock());
   bool fresh = false;
   VARVE_RETURN_IF_ERROR(TakeIdentity(random, &fresh));
   context_.identity = identity_;
   VARVE_RETURN_IF_ERROR(MakeDirectories());
-  Checkpoint state;
-  auto recovered =
-      fresh ? absl::StatusOr<Recovered>(absl::NotFoundError("new")) : Recover(context_, paths_);
-  if (recovered.ok()) {
-    state = std::move(recovered->checkpoint);
-    report_ = std::move(recovered->report);
-    replicas_ = std::move(recovered->replicas);
-    for (const auto& [group, replica] : replicas_)
-      newest_append_time_ = std::max(newest_append_time_, replica->scalars.end.append_time);
-  } else if (absl::IsNotFound(recovered.status())) {
-    // New, or a creation that was cut short before its first checkpoint: nothing was ever
-    // acknowledged.
-    VARVE_ASSIGN_OR_RETURN(state, FreshCheckpoint());
-    report_.created = true;
-  } else {
-    return recovered.status();
-  }
+  VARVE_ASSIGN_OR_RETURN(Checkpoint state, TakeJournal(fresh));
   writer_ = std::make_shared<SegmentWriter>(
       SegmentWriter::Parts{files_, *executors_.segments, *executors_.sync, clock_, budget_,
                            paths_.groups, options_.sync_interval});
@@ -119,17 +103,49 @@ absl::Status LocalDirectory::Start(Random& random) {
   return absl::OkStatus();
 }
 
+absl::Status LocalDirectory::TakeLock() {
+  auto lock = files_.Lock(paths_.lock);
+  if (ReasonOf(lock.status()) == Reason::DIRECTORY_IN_USE)
+    return RefusalOf(
+        Decide(DirectoryObservation{.lock = LockSeen::kHeldElsewhere}, options_.recovery_trace),
+        MessageOf(lock.status()));
+  VARVE_RETURN_IF_ERROR(lock.status());
+  lock_ = *std::move(lock);
+  return absl::OkStatus();
+}
+
+// `fresh`: nothing was ever written here. What a valid identity comes with, TakeJournal judges.
 absl::Status LocalDirectory::TakeIdentity(Random& random, bool* fresh) {
-  const auto block = ReadWholeFile(files_, paths_.identity, kFileHeaderBytes);
-  if (absl::IsNotFound(block.status())) {
-    *fresh = true;
-    VARVE_RETURN_IF_ERROR(RefuseLeftovers());
-    return CreateIdentity(random);
+  DirectoryObservation seen;
+  const absl::Status why = ReadIdentity(&seen);
+  if (why.ok()) return absl::OkStatus();
+  if (seen.identity == IdentitySeen::kValid) return why;  // it could not be read
+  if (seen.identity == IdentitySeen::kMissing) {
+    VARVE_ASSIGN_OR_RETURN(seen.journal, LookInto(paths_.journal));
+    VARVE_ASSIGN_OR_RETURN(seen.groups, LookInto(paths_.groups));
   }
+  const RecoveryRowInfo& row = Decide(seen, options_.recovery_trace);
+  *fresh = row.verdict == RecoveryVerdict::kBegin;
+  if (*fresh) return CreateIdentity(random);
+  if (seen.identity != IdentitySeen::kMissing) return RefusalOf(row, MessageOf(why));
+  const std::string& path = seen.journal == ContentsSeen::kSome ? paths_.journal : paths_.groups;
+  return RefusalOf(row,
+                   StrCat("\"", path, "\" holds files, and \"", paths_.identity, "\" is missing"));
+}
+
+// OK when it is ours; otherwise `seen` says what it is, or the disk's error is returned.
+absl::Status LocalDirectory::ReadIdentity(DirectoryObservation* seen) {
+  const auto block = ReadWholeFile(files_, paths_.identity, kFileHeaderBytes);
+  if (absl::IsNotFound(block.status())) seen->identity = IdentitySeen::kMissing;
   VARVE_RETURN_IF_ERROR(block.status());
   const auto header = DecodeFileHeader(*block, FileKind::kIdentity);
-  if (!header.ok()) return AddContext(header.status(), paths_.identity);
+  if (!header.ok()) {
+    seen->identity = ReasonOf(header.status()) == Reason::NEWER_FORMAT ? IdentitySeen::kNewerFormat
+                                                                       : IdentitySeen::kDamaged;
+    return AddContext(header.status(), paths_.identity);
+  }
   identity_ = header->identity;
+  seen->identity = IdentitySeen::kForeign;
   if (!options_.expected_cluster.empty() && identity_.cluster != options_.expected_cluster)
     return MakeError(Reason::FOREIGN_DIRECTORY, "it belongs to cluster ",
                      identity_.cluster.ToString(), ", and the configuration says ",
@@ -137,21 +153,15 @@ absl::Status LocalDirectory::TakeIdentity(Random& random, bool* fresh) {
   if (identity_.node != options_.node)
     return MakeError(Reason::FOREIGN_DIRECTORY, "it belongs to node ", identity_.node,
                      ", and the configuration says node ", options_.node);
+  seen->identity = IdentitySeen::kValid;
   return absl::OkStatus();
 }
 
-// Segments or a journal without an identity are damage, never a reason to begin anew.
-absl::Status LocalDirectory::RefuseLeftovers() {
-  VARVE_ASSIGN_OR_RETURN(const auto entries, files_.List(paths_.root));
-  for (const DirectoryEntry& entry : entries) {
-    if (entry.name != "groups" && entry.name != "journal") continue;
-    const std::string path = JoinPath(paths_.root, entry.name);
-    VARVE_ASSIGN_OR_RETURN(const auto inside, files_.List(path));
-    if (!inside.empty())
-      return MakeError(Reason::DATA_LOSS, "\"", path, "\" holds files, and \"", paths_.identity,
-                       "\" is missing");
-  }
-  return absl::OkStatus();
+absl::StatusOr<ContentsSeen> LocalDirectory::LookInto(const std::string& directory) {
+  const auto entries = files_.List(directory);
+  if (absl::IsNotFound(entries.status())) return ContentsSeen::kNone;
+  VARVE_RETURN_IF_ERROR(entries.status());
+  return entries->empty() ? ContentsSeen::kNone : ContentsSeen::kSome;
 }
 
 absl::Status LocalDirectory::CreateIdentity(Random& random) {
@@ -174,11 +184,27 @@ absl::Status LocalDirectory::MakeDirectories() {
   return absl::IsPermissionDenied(status) ? absl::OkStatus() : status;
 }
 
-absl::StatusOr<Checkpoint> LocalDirectory::FreshCheckpoint() {
-  VARVE_ASSIGN_OR_RETURN(const auto groups, files_.List(paths_.groups));
-  if (!groups.empty())
-    return MakeError(Reason::DATA_LOSS, "\"", paths_.groups, "\" holds replicas, and \"",
-                     paths_.journal, "\" holds no journal");
+// What the journal begins from: what recovery brought up, or nothing.
+absl::StatusOr<Checkpoint> LocalDirectory::TakeJournal(bool fresh) {
+  if (!fresh) {
+    auto recovered = Recover(context_, paths_, options_.recovery_trace);
+    if (!recovered.ok() && !absl::IsNotFound(recovered.status())) return recovered.status();
+    DirectoryObservation seen;
+    seen.journal = recovered.ok() ? ContentsSeen::kSome : ContentsSeen::kNone;
+    VARVE_ASSIGN_OR_RETURN(seen.groups, LookInto(paths_.groups));
+    const RecoveryRowInfo& row = Decide(seen, options_.recovery_trace);
+    if (row.verdict == RecoveryVerdict::kRefuse)
+      return RefusalOf(row, StrCat("\"", paths_.groups, "\" holds replicas, and \"", paths_.journal,
+                                   "\" holds no journal"));
+    if (recovered.ok()) {
+      report_ = std::move(recovered->report);
+      replicas_ = std::move(recovered->replicas);
+      for (const auto& [group, replica] : replicas_)
+        newest_append_time_ = std::max(newest_append_time_, replica->scalars.end.append_time);
+      return std::move(recovered->checkpoint);
+    }
+  }
+  report_.created = true;
   Checkpoint state;
   state.process_epoch = 1;
   state.next_file = FileNumber(1);

@@ -47,11 +47,13 @@ class LocalDirectory final : public DataDirectory {
   void Close(PartitionLog::Done done) override;
 
  private:
+  absl::Status TakeLock();
   absl::Status TakeIdentity(Random& random, bool* fresh);
+  absl::Status ReadIdentity(DirectoryObservation* seen);
   absl::Status CreateIdentity(Random& random);
-  absl::Status RefuseLeftovers();
+  absl::StatusOr<ContentsSeen> LookInto(const std::string& directory);
   absl::Status MakeDirectories();
-  absl::StatusOr<Checkpoint> FreshCheckpoint();
+  absl::StatusOr<Checkpoint> TakeJournal(bool fresh);
   [[nodiscard]] LogParts Parts();
   // What tasks on executors know of the directory: null once it is gone. Held while one of them
   // works with it.

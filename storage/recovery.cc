@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "common/check.h"
 #include "common/error.h"
 #include "common/meta_entry.h"
 #include "storage/format/file_header.h"
@@ -12,10 +13,16 @@
 namespace varve::storage {
 namespace {
 
+std::string Missing(const Segment& segment) {
+  return StrCat("segment \"", segment.path(),
+                "\" is missing; the journal lists it, and its bytes are no longer in the journal");
+}
+
+// Brings the segments to what the journal says: observes, and does what the tables say.
 class Recovery {
  public:
-  Recovery(const SegmentContext& context, const DirectoryPaths& paths)
-      : context_(context), paths_(paths) {}
+  Recovery(const SegmentContext& context, const DirectoryPaths& paths, RecoveryTrace* trace)
+      : context_(context), paths_(paths), trace_(trace) {}
 
   absl::StatusOr<Recovered> Run();
 
@@ -30,27 +37,36 @@ class Recovery {
   absl::Status OpenReplicas();
   absl::Status ListDirectory(Work& work);
   absl::Status Redo(const JournalFrame& frame);
-  absl::Status RedoAppend(Work& work, const AppendStep& step);
-  [[nodiscard]] absl::Status Missing(const Segment& segment) const;
+  const RecoveryRowInfo& JudgeRedo(const Work& work, StepSeen step, FileNumber file);
+  absl::Status RedoAppend(Work& work, const AppendStep& step, const RecoveryRowInfo& row);
   absl::Status Finish(Work& work);
   absl::Status LoadSegments(Work& work);
+  absl::Status LoadSegment(Work& work, const SegmentRef& ref);
+  absl::StatusOr<SegmentObservation> Observe(Work& work, const SegmentRef& ref, uint64_t* end,
+                                             absl::Status* why);
+  absl::Status JudgeTail(absl::Status status);
   absl::Status LoadEpochs(Work& work);
   static absl::Status LoadTail(ReplicaFiles& files);
   static absl::Status LoadPendingTrims(ReplicaFiles& files);
   absl::Status SyncReplica(Work& work);
   absl::Status TrashStrays();
+  absl::Status JudgeGroupDirectory(const DirectoryEntry& entry);
+  absl::Status JudgeFile(const Work& work, const std::string& directory,
+                         const DirectoryEntry& group, const DirectoryEntry& file);
   absl::Status MoveToTrash(const std::string& path, const std::string& name);
   void RaiseNextFile(FileNumber file);
 
   const SegmentContext& context_;
   const DirectoryPaths& paths_;
+  RecoveryTrace* const trace_;
   JournalContents journal_;
   std::map<GroupId, Work> works_;
   Recovered out_;
 };
 
 absl::StatusOr<Recovered> Recovery::Run() {
-  VARVE_ASSIGN_OR_RETURN(journal_, ReadJournal(context_.files, paths_.journal, context_.identity));
+  VARVE_ASSIGN_OR_RETURN(journal_,
+                         ReadJournal(context_.files, paths_.journal, context_.identity, trace_));
   out_.report.notes = journal_.notes;
   out_.checkpoint = journal_.checkpoint;
   VARVE_RETURN_IF_ERROR(OpenReplicas());
@@ -98,7 +114,8 @@ absl::Status Recovery::OpenReplicas() {
 absl::Status Recovery::ListDirectory(Work& work) {
   auto listed = context_.files.List(work.files->directory);
   if (absl::IsNotFound(listed.status())) {
-    // The creation is in the journal, and its directory was not yet durable.
+    const NameObservation seen{NameSeen::kNoGroupDirectory, NameOwner::kKnown};
+    VARVE_CHECK(Decide(seen, trace_).verdict == RecoveryVerdict::kCreate);
     return context_.files.CreateDirectory(work.files->directory);
   }
   VARVE_RETURN_IF_ERROR(listed.status());
@@ -117,34 +134,50 @@ absl::Status Recovery::ListDirectory(Work& work) {
 
 absl::Status Recovery::Redo(const JournalFrame& frame) {
   const auto at = works_.find(frame.group);
-  if (at == works_.end() || at->second.record->replica_epoch != frame.replica_epoch)
-    return absl::OkStatus();
+  RedoObservation seen;
+  if (at == works_.end()) {
+    seen.replica = ReplicaSeen::kGone;
+  } else if (at->second.record->replica_epoch != frame.replica_epoch) {
+    seen.replica = ReplicaSeen::kOtherEpoch;
+  }
+  Decide(seen, trace_);
+  if (seen.replica != ReplicaSeen::kPresent) return absl::OkStatus();
   Work& work = at->second;
   ++out_.report.frames_replayed;
   for (const JournalStep& step : frame.steps) {
     if (const auto* append = std::get_if<AppendStep>(&step)) {
-      VARVE_RETURN_IF_ERROR(RedoAppend(work, *append));
+      const bool first = append->position == kFileHeaderBytes;
+      const RecoveryRowInfo& row =
+          JudgeRedo(work, first ? StepSeen::kAppendAtStart : StepSeen::kAppend, append->file);
+      VARVE_RETURN_IF_ERROR(RedoAppend(work, *append, row));
     } else if (const auto* truncate = std::get_if<TruncateStep>(&step)) {
-      if (!work.segments.contains(truncate->file) || !work.present.contains(truncate->file))
-        continue;
-      VARVE_RETURN_IF_ERROR(work.segments[truncate->file]->Truncate(truncate->position));
+      const RecoveryRowInfo& row = JudgeRedo(work, StepSeen::kTruncate, truncate->file);
+      if (row.verdict == RecoveryVerdict::kRedo)
+        VARVE_RETURN_IF_ERROR(work.segments[truncate->file]->Truncate(truncate->position));
     }
   }
   return absl::OkStatus();
 }
 
-absl::Status Recovery::RedoAppend(Work& work, const AppendStep& step) {
-  const auto at = work.segments.find(step.file);
-  if (at == work.segments.end()) return absl::OkStatus();  // left the set later
-  // The first append makes the file. What a crash left of it may lack its header, or any part.
-  if (step.position == kFileHeaderBytes) {
-    VARVE_RETURN_IF_ERROR(work.present.insert(step.file).second ? at->second->Create()
-                                                                : at->second->WriteHeader());
-  } else if (!work.present.contains(step.file)) {
-    return Missing(*at->second);
+const RecoveryRowInfo& Recovery::JudgeRedo(const Work& work, StepSeen step, FileNumber file) {
+  const RedoObservation seen{ReplicaSeen::kPresent, step,
+                             work.segments.contains(file) ? SetSeen::kInSet : SetSeen::kLeftSet,
+                             work.present.contains(file) ? FileSeen::kPresent : FileSeen::kMissing};
+  return Decide(seen, trace_);
+}
+
+absl::Status Recovery::RedoAppend(Work& work, const AppendStep& step, const RecoveryRowInfo& row) {
+  if (row.verdict == RecoveryVerdict::kIgnore) return absl::OkStatus();
+  Segment& segment = *work.segments.at(step.file);
+  if (row.verdict == RecoveryVerdict::kRefuse) return RefusalOf(row, Missing(segment));
+  if (row.verdict == RecoveryVerdict::kCreate) {
+    work.present.insert(step.file);
+    VARVE_RETURN_IF_ERROR(segment.Create());
+  } else if (row.row == RecoveryRow::kRedoBeginsSegment) {
+    VARVE_RETURN_IF_ERROR(segment.WriteHeader());
   }
   for (const Entry& entry : step.entries) out_.report.bytes_replayed += entry.frame.size();
-  return at->second->Write(step.position, step.entries);
+  return segment.Write(step.position, step.entries);
 }
 
 // --- Bringing replicas up
@@ -159,10 +192,10 @@ absl::Status Recovery::Finish(Work& work) {
   files.durable_index = record.scalars.end.last_index;
   files.written_index = record.scalars.end.last_index;
   VARVE_RETURN_IF_ERROR(LoadSegments(work));
-  VARVE_RETURN_IF_ERROR(LoadEpochs(work));
+  VARVE_RETURN_IF_ERROR(JudgeTail(LoadEpochs(work)));
   DropEpochsBefore(files.scalars.start.index, &files.epochs);
-  VARVE_RETURN_IF_ERROR(LoadTail(files));
-  VARVE_RETURN_IF_ERROR(LoadPendingTrims(files));
+  VARVE_RETURN_IF_ERROR(JudgeTail(LoadTail(files)));
+  VARVE_RETURN_IF_ERROR(JudgeTail(LoadPendingTrims(files)));
   VARVE_RETURN_IF_ERROR(SyncReplica(work));
   if (!files.segments.empty())
     files.written = {record.last_frame,
@@ -171,35 +204,84 @@ absl::Status Recovery::Finish(Work& work) {
   return absl::OkStatus();
 }
 
-absl::Status Recovery::Missing(const Segment& segment) const {
-  return MakeError(Reason::DATA_LOSS, "segment \"", segment.path(),
-                   "\" is missing; the journal lists it, and its bytes are no longer in the "
-                   "journal");
+absl::Status Recovery::LoadSegments(Work& work) {
+  for (const SegmentRef& ref : work.record->segments) VARVE_RETURN_IF_ERROR(LoadSegment(work, ref));
+  return absl::OkStatus();
 }
 
-absl::Status Recovery::LoadSegments(Work& work) {
-  for (const SegmentRef& ref : work.record->segments) {
-    const auto& segment = work.segments[ref.file];
-    if (!work.present.contains(ref.file)) return Missing(*segment);
-    uint64_t end = ref.end_position;
-    if (end != 0) {
-      VARVE_RETURN_IF_ERROR(segment->Load(end));
-    } else {
-      VARVE_ASSIGN_OR_RETURN(end, segment->LoadUpTo(work.record->scalars.end));
-    }
-    VARVE_ASSIGN_OR_RETURN(const DirectoryEntry stat, context_.files.Stat(segment->path()));
-    if (stat.size > end) {
-      // Bytes behind the end that the journal vouches for: from writes that were never
-      // acknowledged.
-      VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, context_.pool->Get(segment->path()));
-      VARVE_RETURN_IF_ERROR(file->Truncate(end));
-      out_.report.notes.push_back(
-          StrCat("cut ", stat.size - end, " bytes behind the end of ", segment->path()));
-    }
-    VARVE_RETURN_IF_ERROR(segment->SaveIndex(segment->TakeUnsavedRows(end)));
-    work.files->segments.push_back({segment, end, end, WallTime{}});
+// What is found of a segment, and in `why` what is wrong with it. Loads it, if it is whole: then
+// `end` is where it ends. An error is one of the disk.
+absl::StatusOr<SegmentObservation> Recovery::Observe(Work& work, const SegmentRef& ref,
+                                                     uint64_t* end, absl::Status* why) {
+  SegmentObservation seen;
+  const ReplicaRecord& record = *work.record;
+  if (ref.file != record.segments.back().file) {
+    const auto next =
+        std::find_if(record.segments.begin(), record.segments.end(),
+                     [&](const SegmentRef& r) { return r.first_index > ref.first_index; });
+    if (next->first_index - 1 <= std::min(record.sync_point.index, record.scalars.commit_index))
+      seen.place = SegmentPlace::kSynced;
   }
+  const auto& segment = work.segments[ref.file];
+  if (!work.present.contains(ref.file)) {
+    seen.segment = SegmentSeen::kMissing;
+    *why = MakeError(Reason::DATA_LOSS, Missing(*segment));
+    return seen;
+  }
+  *end = ref.end_position;
+  if (*end != 0) {
+    *why = segment->Load(*end, trace_);
+  } else if (const auto found = segment->LoadUpTo(record.scalars.end, trace_); found.ok()) {
+    *end = *found;
+  } else {
+    *why = found.status();
+  }
+  VARVE_ASSIGN_OR_RETURN(const DirectoryEntry stat, context_.files.Stat(segment->path()));
+  switch (ReasonOf(*why)) {
+    case Reason::OK:
+      seen.segment = stat.size > *end ? SegmentSeen::kLonger : SegmentSeen::kWhole;
+      return seen;
+    case Reason::NEWER_FORMAT:
+      seen.segment = SegmentSeen::kNewerFormat;
+      return seen;
+    case Reason::FOREIGN_DIRECTORY:
+      seen.segment = SegmentSeen::kForeign;
+      return seen;
+    case Reason::DATA_LOSS: {
+      const uint64_t vouched =
+          record.sync_point.file == ref.file ? record.sync_point.position : *end;
+      seen.segment = stat.size < vouched ? SegmentSeen::kShorter : SegmentSeen::kMismatch;
+      return seen;
+    }
+    default:
+      return *why;
+  }
+}
+
+absl::Status Recovery::LoadSegment(Work& work, const SegmentRef& ref) {
+  uint64_t end = 0;
+  absl::Status why;
+  VARVE_ASSIGN_OR_RETURN(const SegmentObservation seen, Observe(work, ref, &end, &why));
+  const RecoveryRowInfo& row = Decide(seen, trace_);
+  if (row.verdict == RecoveryVerdict::kRefuse) return RefusalOf(row, MessageOf(why));
+  const auto& segment = work.segments[ref.file];
+  if (row.verdict == RecoveryVerdict::kCut) {
+    VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, context_.pool->Get(segment->path()));
+    VARVE_ASSIGN_OR_RETURN(const uint64_t size, file->Size());
+    VARVE_RETURN_IF_ERROR(file->Truncate(end));
+    out_.report.notes.push_back(
+        StrCat("cut ", size - end, " bytes behind the end of ", segment->path()));
+  }
+  VARVE_RETURN_IF_ERROR(segment->SaveIndex(segment->TakeUnsavedRows(end)));
+  work.files->segments.push_back({segment, end, end, WallTime{}});
   return absl::OkStatus();
+}
+
+// Reading the tail once more, for what its entries say, may find damage that the load did not.
+absl::Status Recovery::JudgeTail(absl::Status status) {
+  if (ReasonOf(status) != Reason::DATA_LOSS) return status;
+  const SegmentObservation seen{SegmentSeen::kMismatch, SegmentPlace::kTail};
+  return RefusalOf(Decide(seen, trace_), MessageOf(status));
 }
 
 // The newest segment start knows all terms before it; those after it show where frame headers
@@ -306,36 +388,52 @@ absl::Status Recovery::MoveToTrash(const std::string& path, const std::string& n
 
 absl::Status Recovery::TrashStrays() {
   VARVE_ASSIGN_OR_RETURN(const auto groups, context_.files.List(paths_.groups));
-  for (const DirectoryEntry& entry : groups) {
-    const auto group = ParseGroupDirectoryName(entry.name);
-    const std::string path = JoinPath(paths_.groups, entry.name);
-    const auto at = group ? works_.find(*group) : works_.end();
-    if (at == works_.end()) {
-      VARVE_RETURN_IF_ERROR(
-          MoveToTrash(path, StrCat(entry.name, "-", out_.checkpoint.next_file.value())));
-      RaiseNextFile(out_.checkpoint.next_file);
-      continue;
-    }
-    VARVE_ASSIGN_OR_RETURN(const auto listed, context_.files.List(path));
-    for (const DirectoryEntry& file : listed) {
-      const auto name = ParseGroupFileName(file.name);
-      if (name && at->second.segments.contains(name->file)) continue;
-      const std::string stray = JoinPath(path, file.name);
-      if (name && name->kind == GroupFileKind::kIndex) {  // derived
-        VARVE_RETURN_IF_ERROR(context_.files.RemoveFile(stray));
-        continue;
-      }
-      VARVE_RETURN_IF_ERROR(MoveToTrash(stray, StrCat(entry.name, "-", file.name)));
-    }
-    VARVE_RETURN_IF_ERROR(context_.files.SyncDirectory(path));
-  }
+  for (const DirectoryEntry& entry : groups) VARVE_RETURN_IF_ERROR(JudgeGroupDirectory(entry));
   return context_.files.SyncDirectory(paths_.trash);
+}
+
+absl::Status Recovery::JudgeGroupDirectory(const DirectoryEntry& entry) {
+  const auto group = ParseGroupDirectoryName(entry.name);
+  const std::string path = JoinPath(paths_.groups, entry.name);
+  const auto at = group ? works_.find(*group) : works_.end();
+  const NameObservation seen{NameSeen::kGroupDirectory,
+                             at == works_.end() ? NameOwner::kUnknown : NameOwner::kKnown};
+  if (Decide(seen, trace_).verdict == RecoveryVerdict::kTrash) {
+    VARVE_RETURN_IF_ERROR(
+        MoveToTrash(path, StrCat(entry.name, "-", out_.checkpoint.next_file.value())));
+    RaiseNextFile(out_.checkpoint.next_file);
+    return absl::OkStatus();
+  }
+  VARVE_ASSIGN_OR_RETURN(const auto listed, context_.files.List(path));
+  for (const DirectoryEntry& file : listed)
+    VARVE_RETURN_IF_ERROR(JudgeFile(at->second, path, entry, file));
+  return context_.files.SyncDirectory(path);
+}
+
+absl::Status Recovery::JudgeFile(const Work& work, const std::string& directory,
+                                 const DirectoryEntry& group, const DirectoryEntry& file) {
+  const auto name = ParseGroupFileName(file.name);
+  NameObservation seen;
+  if (name) {
+    seen.name = name->kind == GroupFileKind::kIndex ? NameSeen::kIndex : NameSeen::kSegment;
+    if (work.segments.contains(name->file)) seen.owner = NameOwner::kKnown;
+  }
+  const std::string path = JoinPath(directory, file.name);
+  switch (Decide(seen, trace_).verdict) {
+    case RecoveryVerdict::kRemove:
+      return context_.files.RemoveFile(path);
+    case RecoveryVerdict::kTrash:
+      return MoveToTrash(path, StrCat(group.name, "-", file.name));
+    default:
+      return absl::OkStatus();
+  }
 }
 
 }  // namespace
 
-absl::StatusOr<Recovered> Recover(const SegmentContext& context, const DirectoryPaths& paths) {
-  return Recovery(context, paths).Run();
+absl::StatusOr<Recovered> Recover(const SegmentContext& context, const DirectoryPaths& paths,
+                                  RecoveryTrace* trace) {
+  return Recovery(context, paths, trace).Run();
 }
 
 }  // namespace varve::storage

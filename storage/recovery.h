@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "storage/data_directory.h"
+#include "storage/recovery_table.h"
 #include "storage/replica_files.h"
 
 namespace varve::storage {
@@ -33,7 +34,9 @@ struct Recovered {
 // Brings the segments to what the journal says and makes that durable. The directory's lock is
 // held. Every step may be repeated after another crash. DATA_LOSS names file and position; nothing
 // is shortened then.
-absl::StatusOr<Recovered> Recover(const SegmentContext& context, const DirectoryPaths& paths);
+// Decides by the tables of recovery_table.h; `trace`, if given, counts the rows.
+absl::StatusOr<Recovered> Recover(const SegmentContext& context, const DirectoryPaths& paths,
+                                  RecoveryTrace* trace = nullptr);
 
 }  // namespace varve::storage
 

@@ -216,11 +216,11 @@ absl::Status Segment::CheckHeader() {
 
 // Rows that validate, ascend and lie below `end`. Whatever else the file holds is ignored: it is a
 // hint.
-std::vector<IndexRow> Segment::ReadIndexFile(uint64_t end, bool* intact) {
-  *intact = false;
+std::vector<IndexRow> Segment::ReadIndexFile(uint64_t end, IndexSeen* seen) {
   std::vector<IndexRow> rows;
   const auto bytes =
       ReadWholeFile(context_.files, index_path_, kFileHeaderBytes + 64 * limits::kMiB);
+  *seen = absl::IsNotFound(bytes.status()) ? IndexSeen::kMissing : IndexSeen::kForeign;
   if (!bytes.ok() || bytes->size() < kFileHeaderBytes ||
       bytes->substr(0, kFileHeaderBytes) != HeaderBlock(FileKind::kIndex))
     return rows;
@@ -234,30 +234,31 @@ std::vector<IndexRow> Segment::ReadIndexFile(uint64_t end, bool* intact) {
       break;
     rows.push_back(*row);
   }
-  *intact = all.size() == rows.size() * kIndexRowBytes;
+  *seen = all.size() == rows.size() * kIndexRowBytes ? IndexSeen::kIntact : IndexSeen::kStale;
   return rows;
 }
 
-absl::Status Segment::Load(uint64_t end) {
+absl::Status Segment::Load(uint64_t end, RecoveryTrace* trace) {
   VARVE_RETURN_IF_ERROR(CheckHeader());
   VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, context_.pool->Get(path_));
   VARVE_ASSIGN_OR_RETURN(const uint64_t size, file->Size());
   if (size < end) return Damaged(size, StrCat("the file ends here, and the segment at ", end));
-  return LoadFrames(end, nullptr).status();
+  return LoadFrames(end, nullptr, trace).status();
 }
 
-absl::StatusOr<uint64_t> Segment::LoadUpTo(const LogEnd& end) {
+absl::StatusOr<uint64_t> Segment::LoadUpTo(const LogEnd& end, RecoveryTrace* trace) {
   VARVE_RETURN_IF_ERROR(CheckHeader());
   VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, context_.pool->Get(path_));
   VARVE_ASSIGN_OR_RETURN(const uint64_t size, file->Size());
-  return LoadFrames(size, &end);
+  return LoadFrames(size, &end, trace);
 }
 
 // Begins the index with the rows of its file, up to the last one that fits its frame.
-absl::Status Segment::TakeIndexFile(uint64_t end, const LogEnd* log_end, WalkStart* start) {
+absl::Status Segment::TakeIndexFile(uint64_t end, const LogEnd* log_end, WalkStart* start,
+                                    RecoveryTrace* trace) {
   *start = {kFileHeaderBytes, ref_.first_index};
-  bool intact = false;
-  std::vector<IndexRow> rows = ReadIndexFile(end, &intact);
+  IndexObservation seen;
+  std::vector<IndexRow> rows = ReadIndexFile(end, &seen.index);
   while (!rows.empty()) {
     const IndexRow& row = rows.back();
     bool fits = false;
@@ -269,8 +270,9 @@ absl::Status Segment::TakeIndexFile(uint64_t end, const LogEnd* log_end, WalkSta
         .IgnoreError();
     if (fits && (log_end == nullptr || row.first_index <= log_end->last_index)) break;
     rows.pop_back();
-    intact = false;
+    seen.index = IndexSeen::kStale;
   }
+  const bool intact = Decide(seen, trace).verdict == RecoveryVerdict::kUse;
   // Rows that are left behind would be believed once the log has grown past them.
   if (!intact) VARVE_RETURN_IF_ERROR(RemoveIndex());
   std::lock_guard lock(mutex_);
@@ -287,9 +289,10 @@ absl::Status Segment::TakeIndexFile(uint64_t end, const LogEnd* log_end, WalkSta
   return absl::OkStatus();
 }
 
-absl::StatusOr<uint64_t> Segment::LoadFrames(uint64_t end, const LogEnd* log_end) {
+absl::StatusOr<uint64_t> Segment::LoadFrames(uint64_t end, const LogEnd* log_end,
+                                             RecoveryTrace* trace) {
   WalkStart start;
-  VARVE_RETURN_IF_ERROR(TakeIndexFile(end, log_end, &start));
+  VARVE_RETURN_IF_ERROR(TakeIndexFile(end, log_end, &start, trace));
   uint64_t next = start.position;
   LogEnd last;
   const auto visit = [&](const EntryHeader& header, uint64_t position, std::string_view prefix) {

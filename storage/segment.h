@@ -14,6 +14,7 @@
 #include "storage/format/file_header.h"
 #include "storage/index_row.h"
 #include "storage/journal.h"
+#include "storage/recovery_table.h"
 #include "storage/replica_state.h"
 
 namespace varve::storage {
@@ -86,9 +87,10 @@ class Segment {
   // Fills the index from its file, as far as its rows validate below `end`, then from the frames.
   // An index file that holds anything else is removed.
   // Checks the file's header and that the frames end exactly at `end`; DATA_LOSS otherwise.
-  absl::Status Load(uint64_t end);
+  // `trace`, if given, counts what became of the index file.
+  absl::Status Load(uint64_t end, RecoveryTrace* trace = nullptr);
   // As Load, where the end is known by its last entry: returns the position behind it.
-  absl::StatusOr<uint64_t> LoadUpTo(const LogEnd& end);
+  absl::StatusOr<uint64_t> LoadUpTo(const LogEnd& end, RecoveryTrace* trace = nullptr);
   // Calls `visit` for frames from `start` on below `end` until it returns false. The headers are
   // decoded; with `verify`, whole frames are verified.
   absl::Status Walk(WalkStart start, uint64_t end, bool verify,
@@ -101,9 +103,10 @@ class Segment {
  private:
   absl::Status CheckHeader();
   absl::Status RemoveIndex();
-  // `intact`: the file holds exactly these rows.
-  std::vector<IndexRow> ReadIndexFile(uint64_t end, bool* intact);
-  absl::Status TakeIndexFile(uint64_t end, const LogEnd* log_end, WalkStart* start);
+  // kIntact: the file holds exactly these rows.
+  std::vector<IndexRow> ReadIndexFile(uint64_t end, IndexSeen* seen);
+  absl::Status TakeIndexFile(uint64_t end, const LogEnd* log_end, WalkStart* start,
+                             RecoveryTrace* trace);
   [[nodiscard]] std::string HeaderBlock(FileKind kind) const;
   [[nodiscard]] WalkStart BeforePosition(uint64_t position) const;
   // `prefix`: the frame's first bytes, with the record batch's header if it holds one.
@@ -111,7 +114,7 @@ class Segment {
       absl::FunctionRef<bool(const EntryHeader&, uint64_t position, std::string_view prefix)>;
   absl::Status WalkFrom(WalkStart start, uint64_t end, bool verify, PrefixVisitor visit);
   absl::Status Damaged(uint64_t position, std::string_view what) const;
-  absl::StatusOr<uint64_t> LoadFrames(uint64_t end, const LogEnd* log_end);
+  absl::StatusOr<uint64_t> LoadFrames(uint64_t end, const LogEnd* log_end, RecoveryTrace* trace);
 
   const SegmentContext context_;
   const GroupId group_;
