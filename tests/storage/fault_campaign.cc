@@ -22,7 +22,9 @@ DataDirectoryOptions CampaignOptions() {
 class Run {
  public:
   Run(uint64_t seed, FaultCounts* counts)
-      : host(seed, CampaignOptions()), draw(SeededRandom(seed ^ 0x5eed)), counts_(counts) {}
+      : host(seed, CampaignOptions()), draw(SeededRandom(seed ^ 0x5eed)), counts_(counts) {
+    host.options.recovery_trace = &counts->rows;
+  }
 
   bool Begin() {
     if (!host.Open().ok()) return false;

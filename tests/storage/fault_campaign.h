@@ -7,6 +7,8 @@
 #include <map>
 #include <string>
 
+#include "storage/recovery_table.h"
+
 namespace varve::storage {
 
 // How often each kind was reached, and how often it showed in an error.
@@ -15,6 +17,7 @@ struct FaultCounts {
     uint64_t reached = 0, told = 0;
   };
   std::map<std::string, Kind> kinds;
+  RecoveryTrace rows;  // of all recoveries
   [[nodiscard]] std::string Text() const;
 };
 
