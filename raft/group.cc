@@ -17,6 +17,8 @@ CoreState StateOf(const LogStore& log) {
   state.end = log.end();
   state.commit_index = log.commit_index();
   state.configurations = log.configurations();
+  state.ends = log.ends();
+  state.epochs = log.epochs();
   return state;
 }
 

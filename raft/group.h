@@ -31,7 +31,8 @@ class GroupListener {
 };
 
 // Confined to one shard. What one step brings about is delivered in this order: writes to the log,
-// role, commit, confirmation, results.
+// role, commit, confirmation, results. There is no transport yet: messages to other replicas are
+// dropped, so that a group which needs them waits for ever.
 //
 // Proposals of one task of the shard are gathered: the first posts a flush, which hands all of them
 // to the core, so that a burst becomes one write of the log. The price is one hop through the

@@ -2,9 +2,12 @@
 #ifndef VARVE_RAFT_LOG_STORE_H_
 #define VARVE_RAFT_LOG_STORE_H_
 
+#include <vector>
+
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "common/log_state.h"
+#include "common/meta_entry.h"
 
 namespace varve::raft {
 
@@ -18,6 +21,11 @@ class LogStore {
   [[nodiscard]] virtual HardState hard_state() const = 0;
   [[nodiscard]] virtual Index commit_index() const = 0;
   [[nodiscard]] virtual Configurations configurations() const = 0;
+  // Ends of the entry at the commit index, or the nearest below, and of all above; ascending. Empty
+  // for a log without entries.
+  [[nodiscard]] virtual std::vector<LogEnd> ends() const = 0;
+  // Terms of the log with their first index and offset, ascending.
+  [[nodiscard]] virtual std::vector<EpochStart> epochs() const = 0;
   // Durable as a whole or not at all when `done` gets OK; in the order of the calls.
   virtual void Write(LogWrite write, Done done) = 0;
 };

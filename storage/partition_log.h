@@ -67,6 +67,8 @@ class PartitionLog {
 
   // Term of the entry at `index`; nullopt outside [start.index - 1, end.last_index].
   [[nodiscard]] virtual std::optional<Term> TermAt(Index index) const = 0;
+  // Ends of the entry at the commit index, or the nearest below, and of all above; ascending.
+  [[nodiscard]] virtual std::vector<LogEnd> ends() const = 0;
   // Terms of the log with their first index and offset, ascending.
   [[nodiscard]] virtual const std::vector<EpochStart>& epochs() const = 0;
 

@@ -29,6 +29,13 @@ SegmentLog::~SegmentLog() {
 // Scalars, configurations and epochs are written by this shard only: it reads them without the
 // lock.
 
+std::vector<LogEnd> SegmentLog::ends() const {
+  std::vector<LogEnd> ends;
+  ends.reserve(files_->tail.size());
+  for (const EntryEnd& entry : files_->tail) ends.push_back(entry.end);
+  return ends;
+}
+
 uint64_t SegmentLog::size_bytes() const {
   std::lock_guard lock(files_->mutex);
   uint64_t bytes = 0;

@@ -43,6 +43,7 @@ class SegmentLog final : public PartitionLog {
   [[nodiscard]] uint64_t size_bytes() const override;
   [[nodiscard]] uint64_t active_segment_bytes() const override;
   [[nodiscard]] std::optional<Term> TermAt(Index index) const override;
+  [[nodiscard]] std::vector<LogEnd> ends() const override;
   [[nodiscard]] const std::vector<EpochStart>& epochs() const override { return files_->epochs; }
 
   void Write(LogWrite write, Done done) override;

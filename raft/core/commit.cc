@@ -3,41 +3,54 @@
 #include <utility>
 
 #include "raft/core/core.h"
+#include "raft/core/defect.h"
 #include "raft/core/quorum.h"
 
 namespace varve::raft {
 
-// A configuration acts as soon as it is in the log.
-const Configuration& Core::ActiveConfiguration() const {
-  return configurations_.uncommitted ? configurations_.uncommitted->configuration
-                                     : configurations_.committed.configuration;
+Index Core::HeldBy(ReplicaId voter) const {
+  if (voter == options_.self) {
+    return Planted(Defect::kLeaderCountsUndurable) ? log_.last_index() : durable_index_;
+  }
+  const auto found = leadership_->followers.find(voter);
+  return found == leadership_->followers.end() ? Index{} : found->second.match;
 }
 
-// Never beyond the own end: a leader exposes nothing that it has not appended itself.
+// Never beyond the own end: a leader exposes nothing that it has not appended itself. Its own disk
+// need not have it, when those of a majority have.
 void Core::AdvanceCommit() {
-  const Index majority = CommittableIndex(ActiveConfiguration(), durable_, barrier_index_);
-  const Index index = std::min(majority, end_.last_index);
-  if (index > commit_index_) CommitThrough(index);
+  const auto held_by = [this](ReplicaId voter) { return HeldBy(voter); };
+  const Configuration* counted = &log_.configuration();
+  Configuration wrong;
+  if (Planted(Defect::kLearnerCounted)) {
+    wrong.voters = counted->voters;
+    wrong.voters.insert(wrong.voters.end(), counted->learners.begin(), counted->learners.end());
+    counted = &wrong;
+  }
+  if (Planted(Defect::kJointByOneSide)) {
+    wrong.voters = counted->voters;
+    counted = &wrong;
+  }
+  const Index first = Planted(Defect::kOldTermCommittedByCount) ? Index{1} : leadership_->barrier;
+  const Index index = std::min(CommittableIndex(*counted, held_by, first), log_.last_index());
+  if (index > commit_index()) CommitThrough(index);
 }
 
 void Core::CommitThrough(Index index) {
-  commit_index_ = index;
+  if (index <= commit_index()) return;
+  const bool configuration_committed = log_.CommitThrough(index);
+  if (configuration_committed) configurations_changed_ = true;
   effects_.committed = index;
-  while (!uncommitted_.empty() && uncommitted_.front().index <= index) {
-    const UncommittedEntry& entry = uncommitted_.front();
-    high_watermark_ = entry.next_offset;
-    if (entry.proposal) {
-      uncommitted_bytes_ -= entry.frame_bytes;
-      effects_.results.push_back(
-          {*entry.proposal, ProposalCommitted{entry.index, entry.base_offset, entry.append_time}});
-    }
-    uncommitted_.pop_front();
+  AnswerProposals(index);
+  if (!leadership_) return;
+  leadership_->ticks_no_commit = 0;
+  const bool confirms = !leadership_->confirmed && index >= leadership_->barrier;
+  if (confirms) {
+    leadership_->confirmed = true;
+    effects_.leadership_confirmed = true;
+    for (const ReadId read : std::exchange(leadership_->early_reads, {})) BeginRead(read);
   }
-  if (configurations_.uncommitted && configurations_.uncommitted->index <= index) {
-    configurations_.committed = *std::exchange(configurations_.uncommitted, std::nullopt);
-    configurations_changed_ = true;
-  }
-  if (!std::exchange(confirmed_, true)) effects_.leadership_confirmed = true;
+  if (configuration_committed || confirms) OnConfigurationCommitted();
 }
 
 }  // namespace varve::raft

@@ -10,6 +10,7 @@
 #include "common/error.h"
 #include "common/log_state.h"
 #include "raft/core/input.h"
+#include "raft/core/message.h"
 
 namespace varve::raft {
 
@@ -19,6 +20,8 @@ struct DiskOperation {
   DiskSequence sequence;
   Term term;  // of the replica when issued
   LogWrite write;
+  // The staged files replace the whole log, before the rest of `write`.
+  std::optional<InstallPoint> install;
 };
 
 // A proposal was put into the log (not yet durable).
@@ -34,21 +37,23 @@ struct ProposalCommitted {
   Offset base_offset;
   WallTime append_time;
 };
-// It will never be in the log.
+// It is not in the log and never will be: another entry is committed in its place.
 struct ProposalLost {};
 // Whether it is or will be in the log is not known to this replica.
 struct ProposalUnknown {};
 // Not tried, and never will be:
 // NOT_LEADER           another replica leads, or this one in another term than expected
 // LEADER_UNKNOWN       nobody is known to lead
-// OVERLOADED           too many uncommitted bytes; for a configuration also: leadership is not
-// confirmed,
-//                      or the configuration before it is not committed
+// OVERLOADED           too many uncommitted bytes, or leadership is being handed over; for a
+//                      configuration also: leadership is not confirmed, the configuration before it
+//                      is not committed, or a learner that is to vote has not caught up
+// NO_SPACE             the disk of this replica is full, and the entry carries data
 // DISK_FAILED          the disk of this replica failed
+// DATA_LOSS            this replica is suspect
 // SHUTTING_DOWN        the owner stopped the replica
 // BATCH_TOO_LARGE      the payload is larger than an entry may be
-// INVALID_REQUEST      kind, payload and width contradict each other
-// UNSUPPORTED_FEATURE  the configuration does not leave this replica as the only voter
+// INVALID_REQUEST      kind, payload and width contradict each other, or the configuration does not
+//                      follow the present one in one step
 struct ProposalRefused {
   Reason reason = Reason::NOT_LEADER;
 };
@@ -65,9 +70,53 @@ struct RoleChange {
   ReplicaId leader;  // empty: unknown
 };
 
+// The barrier is passed at `index`: who has applied it has seen all that was acknowledged before.
+// None: not confirmed; ask the leader.
+struct ReadResult {
+  ReadId id;
+  std::optional<Index> index;
+};
+
+// Wants the entries from `from` on, of at most `max_bytes` but at least one, for `peer`.
+struct LoadEntries {
+  ReplicaId peer;
+  Index from;
+  size_t max_bytes = 0;
+};
+// Wants files of the log for `peer` that end at a committed entry, `at_least` or later.
+struct PrepareInstall {
+  ReplicaId peer;
+  Index at_least;
+};
+// Wants the files up to `point` fetched from `from` and made durable beside the log.
+struct StageInstall {
+  ReplicaId from;
+  InstallPoint point;
+};
+
+enum class Refusal : uint8_t {
+  kForeign,               // another group or replica than this, or from itself
+  kNotContiguous,         // indices, offsets or terms do not continue each other
+  kContradictsCommitted,  // would replace what is committed here
+  kBadEntry,              // frame or configuration cannot be read
+  kSecondLeader,          // of a term that another replica leads
+};
+// A message that no correct replica sends; it had no effect.
+struct RefusedMessage {
+  ReplicaId from;
+  MessageType type = MessageType::kAppend;
+  Refusal why = Refusal::kForeign;
+};
+
 struct Effects {
   std::vector<DiskOperation> disk;
+  std::vector<Message> messages;
   std::vector<ProposalResult> results;
+  std::vector<ReadResult> reads;
+  std::vector<LoadEntries> loads;
+  std::vector<PrepareInstall> prepare_installs;
+  std::optional<StageInstall> stage_install;
+  std::vector<RefusedMessage> refused;
   // The commit index moved to here.
   std::optional<Index> committed;
   // The last change, when there were several.

@@ -25,18 +25,104 @@ void AddResult(const ProposalResult& result, FingerprintHasher* hasher) {
   }
 }
 
+void AddPoint(const InstallPoint& point, FingerprintHasher* hasher) {
+  hasher->Add(point.start);
+  hasher->Add(point.end);
+  hasher->Add(point.configuration);
+  hasher->Add(point.epochs);
+  hasher->Add(point.consistent_from);
+}
+
+void AddReport(const FollowerReport& report, FingerprintHasher* hasher) {
+  hasher->Add(report.match);
+  hasher->Add(report.received);
+  hasher->Add(report.commit);
+  hasher->Add(report.folded);
+  hasher->Add(report.full);
+}
+
+struct BodyHasher {
+  FingerprintHasher* hasher;
+  void operator()(const VoteRequest& m) const {
+    hasher->Add(m.forced);
+    hasher->Add(m.last_index);
+    hasher->Add(m.last_term);
+  }
+  void operator()(const VoteReply& m) const {
+    hasher->Add(m.granted);
+    hasher->Add(m.asked);
+  }
+  void operator()(const AppendRequest& m) const {
+    hasher->Add(m.prev_index);
+    hasher->Add(m.prev_term);
+    hasher->Add(m.commit);
+    hasher->Add(m.floor);
+    hasher->Add(m.entries);
+  }
+  void operator()(const AppendReply& m) const {
+    hasher->Add(m.rejected);
+    AddReport(m.report, hasher);
+    hasher->Add(m.rejected_prev);
+    hasher->Add(m.hint_index);
+    hasher->Add(m.hint_term);
+  }
+  void operator()(const Heartbeat& m) const {
+    hasher->Add(m.commit);
+    hasher->Add(m.floor);
+    hasher->Add(m.vouches);
+  }
+  void operator()(const HeartbeatReply& m) const { AddReport(m.report, hasher); }
+  void operator()(const InstallRequest& m) const { AddPoint(m.point, hasher); }
+  void operator()(const InstallReply& m) const {
+    hasher->Add(m.rejected);
+    AddReport(m.report, hasher);
+  }
+  void operator()(const ReadProbe& m) const { hasher->Add(m.context); }
+  void operator()(const ReadProbeReply& m) const { hasher->Add(m.context); }
+  void operator()(const TimeoutNow& /*m*/) const {}
+};
+
+void AddMessage(const Message& message, FingerprintHasher* hasher) {
+  hasher->Add(TypeOf(message));
+  hasher->Add(message.group);
+  hasher->Add(message.from);
+  hasher->Add(message.to);
+  hasher->Add(message.term);
+  std::visit(BodyHasher{hasher}, message.body);
+}
+
+void AddDiskOperation(const DiskOperation& operation, FingerprintHasher* hasher) {
+  hasher->Add(operation.sequence);
+  hasher->Add(operation.term);
+  hasher->Add(operation.write.truncate_from);
+  hasher->Add(operation.write.entries);
+  hasher->Add(operation.write.hard_state);
+  hasher->Add(operation.write.configurations);
+  hasher->Add(operation.install.has_value());
+  if (operation.install) AddPoint(*operation.install, hasher);
+}
+
 void AddEffects(const Effects& effects, FingerprintHasher* hasher) {
   hasher->Add(effects.disk.size());
-  for (const DiskOperation& operation : effects.disk) {
-    hasher->Add(operation.sequence);
-    hasher->Add(operation.term);
-    hasher->Add(operation.write.truncate_from);
-    hasher->Add(operation.write.entries);
-    hasher->Add(operation.write.hard_state);
-    hasher->Add(operation.write.configurations);
-  }
+  for (const DiskOperation& operation : effects.disk) AddDiskOperation(operation, hasher);
+  hasher->Add(effects.messages.size());
+  for (const Message& message : effects.messages) AddMessage(message, hasher);
   hasher->Add(effects.results.size());
   for (const ProposalResult& result : effects.results) AddResult(result, hasher);
+  hasher->Add(effects.reads.size());
+  for (const ReadResult& read : effects.reads) {
+    hasher->Add(read.id);
+    hasher->Add(read.index);
+  }
+  hasher->Add(effects.loads.size());
+  for (const LoadEntries& load : effects.loads) {
+    hasher->Add(load.peer);
+    hasher->Add(load.from);
+  }
+  hasher->Add(effects.prepare_installs.size());
+  for (const PrepareInstall& prepare : effects.prepare_installs) hasher->Add(prepare.peer);
+  hasher->Add(effects.stage_install.has_value());
+  hasher->Add(effects.refused.size());
   hasher->Add(effects.committed);
   hasher->Add(effects.role_change.has_value());
   if (effects.role_change) {
@@ -45,6 +131,25 @@ void AddEffects(const Effects& effects, FingerprintHasher* hasher) {
     hasher->Add(effects.role_change->leader);
   }
   hasher->Add(effects.leadership_confirmed);
+}
+
+void AddProgress(const Progress& progress, FingerprintHasher* hasher) {
+  hasher->Add(progress.state);
+  hasher->Add(progress.match);
+  hasher->Add(progress.received);
+  hasher->Add(progress.next);
+  hasher->Add(progress.known_commit);
+  hasher->Add(progress.sent_commit);
+  hasher->Add(progress.folded);
+  hasher->Add(progress.window.appends());
+  hasher->Add(progress.window.bytes());
+  for (const bool flag : {progress.probe_sent, progress.loading, progress.full, progress.active,
+                          progress.preparing, progress.offered.has_value()}) {
+    hasher->Add(flag);
+  }
+  hasher->Add(progress.ticks_silent);
+  hasher->Add(progress.ticks_no_news);
+  hasher->Add(progress.read_context);
 }
 
 }  // namespace
@@ -95,40 +200,89 @@ void FingerprintHasher::Add(const Entry& entry) {
   Add(LoadLittle<uint32_t>(entry.frame.view().data() + kFrameCrcAt));
 }
 
-// Field by field, in the order of their declaration.
+void FingerprintHasher::Add(const LogStart& start) {
+  Add(start.index);
+  Add(start.offset);
+  Add(start.previous_term);
+}
+
+void FingerprintHasher::Add(const EpochStart& epoch) {
+  Add(epoch.term);
+  Add(epoch.index);
+  Add(epoch.offset);
+}
+
+void Core::AddLog(FingerprintHasher* hasher) const {
+  hasher->Add(log_.start());
+  hasher->Add(log_.end());
+  hasher->Add(log_.commit_index());
+  hasher->Add(log_.high_watermark());
+  hasher->Add(log_.epochs());
+  hasher->Add(log_.configurations());
+  hasher->Add(hard_state_);
+  hasher->Add(durable_index_);
+  hasher->Add(folded_);
+  hasher->Add(floor_);
+  hasher->Add(configurations_changed_);
+}
+
+void Core::AddElection(FingerprintHasher* hasher) const {
+  hasher->Add(role_);
+  hasher->Add(leader_);
+  hasher->Add(halted_);
+  hasher->Add(disk_slow_);
+  hasher->Add(disk_full_);
+  hasher->Add(election_elapsed_);
+  hasher->Add(election_timeout_);
+  hasher->Add(ticks_without_leader_);
+  hasher->Add(votes_.size());
+  for (const ReplicaId& vote : votes_) hasher->Add(vote);
+  hasher->Add(rejections_.size());
+  for (const ReplicaId& rejection : rejections_) hasher->Add(rejection);
+  hasher->Add(forced_);
+  hasher->Add(proven_);
+  hasher->Add(acknowledged_);
+  hasher->Add(acknowledgement_due_);
+  hasher->Add(staging_.has_value());
+}
+
+void Core::AddLeadership(FingerprintHasher* hasher) const {
+  hasher->Add(leadership_.has_value());
+  if (!leadership_) return;
+  hasher->Add(leadership_->barrier);
+  hasher->Add(leadership_->confirmed);
+  hasher->Add(leadership_->followers.size());
+  for (const auto& [id, follower] : leadership_->followers) {
+    hasher->Add(id);
+    AddProgress(follower, hasher);
+  }
+  hasher->Add(leadership_->heartbeat_elapsed);
+  hasher->Add(leadership_->quorum_elapsed);
+  hasher->Add(leadership_->ticks_no_commit);
+  hasher->Add(leadership_->transfer_to);
+  hasher->Add(leadership_->transfer_elapsed);
+  hasher->Add(leadership_->timeout_sent);
+  hasher->Add(leadership_->last_read_context);
+  hasher->Add(leadership_->probes_due);
+  hasher->Add(leadership_->reads.size());
+  hasher->Add(leadership_->early_reads.size());
+  hasher->Add(recent_.size());
+  hasher->Add(recent_.bytes());
+}
+
 uint64_t Core::fingerprint() const {
   FingerprintHasher hasher;
   hasher.Add(options_.group);
   hasher.Add(options_.self);
-  hasher.Add(options_.max_uncommitted_bytes);
-  hasher.Add(options_.max_write_bytes);
-  hasher.Add(role_);
-  hasher.Add(hard_state_);
-  hasher.Add(leader_);
-  hasher.Add(end_);
-  hasher.Add(commit_index_);
-  hasher.Add(high_watermark_);
-  hasher.Add(durable_index_);
-  hasher.Add(configurations_);
-  hasher.Add(configurations_changed_);
-  hasher.Add(halted_);
-  hasher.Add(votes_.size());
-  for (const ReplicaId& vote : votes_) hasher.Add(vote);
-  hasher.Add(durable_.size());
-  for (const auto& [replica, index] : durable_) {
-    hasher.Add(replica);
-    hasher.Add(index);
-  }
-  hasher.Add(barrier_index_);
-  hasher.Add(confirmed_);
-  hasher.Add(uncommitted_.size());
-  for (const UncommittedEntry& entry : uncommitted_) {
-    hasher.Add(entry.index);
-    hasher.Add(entry.base_offset);
-    hasher.Add(entry.next_offset);
-    hasher.Add(entry.append_time);
-    hasher.Add(entry.frame_bytes);
-    hasher.Add(entry.proposal);
+  AddLog(&hasher);
+  AddElection(&hasher);
+  AddLeadership(&hasher);
+  hasher.Add(pending_.size());
+  for (const auto& [at, pending] : pending_) {
+    hasher.Add(at.first);
+    hasher.Add(at.second);
+    hasher.Add(pending.id);
+    hasher.Add(pending.frame_bytes);
   }
   hasher.Add(uncommitted_bytes_);
   hasher.Add(outstanding_.size());
@@ -137,10 +291,12 @@ uint64_t Core::fingerprint() const {
     hasher.Add(write.term);
     hasher.Add(write.last_index);
     hasher.Add(write.hard_state);
+    hasher.Add(write.install);
     hasher.Add(write.done);
   }
+  hasher.Add(waiting_.size());
+  for (const Waiting& waiting : waiting_) AddMessage(waiting.message, &hasher);
   hasher.Add(last_sequence_);
-  hasher.Add(last_operation_bytes_);
   AddEffects(effects_, &hasher);
   return hasher.hash();
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/log_state.h"
+#include "common/meta_entry.h"
 
 namespace varve::raft {
 
@@ -42,6 +43,8 @@ class FingerprintHasher {
   void Add(const Configuration& configuration);
   void Add(const ConfigurationAt& at);
   void Add(const Configurations& configurations);
+  void Add(const LogStart& start);
+  void Add(const EpochStart& epoch);
   // Header and checksum, not the payload.
   void Add(const Entry& entry);
   [[nodiscard]] uint64_t hash() const { return state_ ^ (state_ >> 32); }

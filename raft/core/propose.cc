@@ -4,7 +4,7 @@
 
 #include "common/record_batch.h"
 #include "raft/core/core.h"
-#include "raft/core/quorum.h"
+#include "raft/core/defect.h"
 
 namespace varve::raft {
 namespace {
@@ -35,6 +35,8 @@ std::optional<Reason> Core::WhyNotLeading(const Propose& propose) const {
   if (propose.expected_term && *propose.expected_term != hard_state_.term) {
     return Reason::NOT_LEADER;
   }
+  if (leadership_->transfer_to) return Reason::OVERLOADED;
+  if (disk_full_ && propose.kind == EntryKind::kData) return Reason::NO_SPACE;
   return std::nullopt;
 }
 
@@ -44,15 +46,8 @@ std::optional<Reason> Core::WhyMalformed(const Propose& propose) const {
   }
   if (!PayloadFits(propose.kind, propose.payload, propose.records)) return Reason::INVALID_REQUEST;
   constexpr int64_t kLargestOffset = std::numeric_limits<int64_t>::max() - 1;
-  if (kLargestOffset - end_.next_offset.value() < propose.records) return Reason::INVALID_REQUEST;
-  return std::nullopt;
-}
-
-// One change at a time, and none before an entry of this term is committed: else two leaders could
-// count majorities that do not overlap (Ongaro's correction of single-server changes, 2015).
-std::optional<Reason> Core::WhyNotNow(const Configuration& configuration) const {
-  if (!confirmed_ || configurations_.uncommitted) return Reason::OVERLOADED;
-  if (!IsSoleVoter(configuration, options_.self)) return Reason::UNSUPPORTED_FEATURE;
+  if (kLargestOffset - log_.end().next_offset.value() < propose.records)
+    return Reason::INVALID_REQUEST;
   return std::nullopt;
 }
 
@@ -74,13 +69,26 @@ void Core::On(Propose propose) {
   if (uncommitted_bytes_ > 0 && uncommitted_bytes_ + frame_bytes > options_.max_uncommitted_bytes) {
     return refuse(Reason::OVERLOADED);
   }
-  uncommitted_bytes_ += frame_bytes;
-  const Index index =
-      Append(propose.kind, std::move(propose.payload), propose.records, propose.now, propose.id);
-  if (configuration) {
-    configurations_.uncommitted = {index, *std::move(configuration)};
-    effects_.disk.back().write.configurations = configurations_;
-    configurations_changed_ = false;
+  AppendOwn(propose.kind, std::move(propose.payload), propose.records, propose.now, propose.id);
+}
+
+// An entry that was truncated here may still be committed by others that have it. What decides is
+// the entry that is committed at its index.
+void Core::AnswerProposals(Index through) {
+  while (!pending_.empty() && pending_.begin()->first.first <= through) {
+    const auto& [index, term] = pending_.begin()->first;
+    const Pending& pending = pending_.begin()->second;
+    ProposalResult result{pending.id, ProposalUnknown{}};
+    if (const auto committed = log_.TermAt(index)) {
+      if (*committed == term) {
+        result.result = ProposalCommitted{index, pending.base_offset, pending.append_time};
+      } else {
+        result.result = ProposalLost{};
+      }
+    }
+    effects_.results.push_back(result);
+    if (!Planted(Defect::kUncommittedLeak)) uncommitted_bytes_ -= pending.frame_bytes;
+    pending_.erase(pending_.begin());
   }
 }
 

@@ -4,45 +4,45 @@
 #include <functional>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
+
 namespace varve::raft {
 namespace {
 
 // The k-th largest, where k is the smallest majority; `voters` is not empty.
 Index MajorityIndexOf(const std::vector<ReplicaId>& voters,
-                      const std::map<ReplicaId, Index>& indices) {
-  std::vector<Index> held;
+                      absl::FunctionRef<Index(ReplicaId)> held_by) {
+  absl::InlinedVector<Index, 8> held;
   held.reserve(voters.size());
-  for (const ReplicaId& voter : voters) {
-    const auto at = indices.find(voter);
-    held.push_back(at == indices.end() ? Index{} : at->second);
-  }
+  for (const ReplicaId& voter : voters) held.push_back(held_by(voter));
   const auto middle = held.begin() + static_cast<std::ptrdiff_t>(held.size() / 2);
   std::nth_element(held.begin(), middle, held.end(), std::greater<>());
   return *middle;
 }
 
-bool HasMajorityOf(const std::vector<ReplicaId>& voters, const std::set<ReplicaId>& granted) {
-  const auto votes = std::count_if(voters.begin(), voters.end(),
-                                   [&](const ReplicaId& v) { return granted.contains(v); });
+bool HasMajorityOf(const std::vector<ReplicaId>& voters,
+                   absl::FunctionRef<bool(ReplicaId)> granted) {
+  const auto votes = std::count_if(voters.begin(), voters.end(), granted);
   return static_cast<size_t>(votes) > voters.size() / 2;
 }
 
 }  // namespace
 
-Index MajorityIndex(const Configuration& configuration, const std::map<ReplicaId, Index>& indices) {
+Index MajorityIndex(const Configuration& configuration,
+                    absl::FunctionRef<Index(ReplicaId)> held_by) {
   if (configuration.voters.empty()) return Index{};
-  const Index index = MajorityIndexOf(configuration.voters, indices);
+  const Index index = MajorityIndexOf(configuration.voters, held_by);
   if (configuration.outgoing.empty()) return index;
-  return std::min(index, MajorityIndexOf(configuration.outgoing, indices));
+  return std::min(index, MajorityIndexOf(configuration.outgoing, held_by));
 }
 
 Index CommittableIndex(const Configuration& configuration,
-                       const std::map<ReplicaId, Index>& durable, Index first_of_term) {
-  const Index index = MajorityIndex(configuration, durable);
+                       absl::FunctionRef<Index(ReplicaId)> durable_on, Index first_of_term) {
+  const Index index = MajorityIndex(configuration, durable_on);
   return index >= first_of_term ? index : Index{};
 }
 
-bool HasMajority(const Configuration& configuration, const std::set<ReplicaId>& granted) {
+bool HasMajority(const Configuration& configuration, absl::FunctionRef<bool(ReplicaId)> granted) {
   return HasMajorityOf(configuration.voters, granted) &&
          (configuration.outgoing.empty() || HasMajorityOf(configuration.outgoing, granted));
 }

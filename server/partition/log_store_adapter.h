@@ -3,6 +3,7 @@
 #define VARVE_SERVER_PARTITION_LOG_STORE_ADAPTER_H_
 
 #include <utility>
+#include <vector>
 
 #include "raft/log_store.h"
 #include "storage/partition_log.h"
@@ -18,6 +19,8 @@ class LogStoreAdapter final : public raft::LogStore {
   [[nodiscard]] HardState hard_state() const override { return log_.hard_state(); }
   [[nodiscard]] Index commit_index() const override { return log_.commit_index(); }
   [[nodiscard]] Configurations configurations() const override { return log_.configurations(); }
+  [[nodiscard]] std::vector<LogEnd> ends() const override { return log_.ends(); }
+  [[nodiscard]] std::vector<EpochStart> epochs() const override { return log_.epochs(); }
   void Write(LogWrite write, Done done) override { log_.Write(std::move(write), std::move(done)); }
 
  private:

@@ -11,11 +11,11 @@ using Log = std::vector<std::string>;
 // A log whose last three entries, of terms 2 and 3, are durable here but were not known as
 // committed.
 CoreState StateWithOlderEntries() {
-  CoreState state = FreshState();
-  state.hard_state = {Term{3}, kSelf};
+  CoreState state = StateWithEnd({Index{8}, Term{3}, Offset{60}, WallTime{700}}, 3);
+  state.hard_state.vote = kSelf;
   state.start = {Index{3}, Offset{20}, Term{2}};
-  state.end = {Index{8}, Term{3}, Offset{60}, WallTime{700}};
-  state.commit_index = Index{5};
+  state.epochs = {{Term{2}, Index{1}, Offset{0}}, {Term{3}, Index{7}, Offset{58}}};
+  state.ends[0].last_term = state.ends[1].last_term = Term{2};
   return state;
 }
 
@@ -35,7 +35,7 @@ TEST(CoreCommitTest, TheHighWatermarkAfterARestart) {
     Offset expected;
   };
   const Case cases[] = {{"all was committed", 8, Offset{60}},
-                        {"the rest's offsets are not known here", 5, Offset{20}}};
+                        {"not all was known to be committed", 5, Offset{57}}};
   for (const Case& c : cases) {
     CoreState state = StateWithOlderEntries();
     state.commit_index = Index{c.commit_index};
@@ -193,21 +193,18 @@ TEST(CoreConfigurationTest, OnlyOneChangeAtATimeAndNoneBeforeTheBarrier) {
   EXPECT_EQ(h.core.configurations().committed, (ConfigurationAt{Index{4}, Voters({kSelf})}));
 }
 
-TEST(CoreConfigurationTest, RefusesWhatNeedsOtherVoters) {
-  for (const auto& voters : {std::vector{kSelf, kPeer}, std::vector{kPeer}, {}}) {
+TEST(CoreConfigurationTest, RefusesWhatIsNoSingleStep) {
+  for (const auto& voters : {std::vector{kPeer, kOther}, std::vector{kPeer}, {}}) {
     CoreHarness h;
     h.Lead();
     h.Step(h.Config(Voters(voters)));
-    EXPECT_EQ(h.log, Log{"1: refused UNSUPPORTED_FEATURE"}) << voters.size();
+    EXPECT_EQ(h.log, Log{"1: refused INVALID_REQUEST"}) << voters.size();
     EXPECT_FALSE(h.core.configurations().uncommitted);
   }
 }
 
 TEST(CoreConfigurationTest, AnUncommittedOneIsTakenUpAfterARestart) {
-  CoreState state = FreshState();
-  state.hard_state.term = Term{1};
-  state.end = {Index{3}, Term{1}, Offset{0}, WallTime{1}};
-  state.commit_index = Index{2};
+  CoreState state = StateWithEnd({Index{3}, Term{1}, Offset{1}, WallTime{1}}, 1);
   state.configurations.uncommitted = {Index{3}, WithLearner()};
   {
     CoreHarness h(state);
@@ -226,6 +223,7 @@ TEST(CoreDeathTest, RefusesAStateThatContradictsItself) {
   EXPECT_DEATH(CoreHarness{beyond}, "commit index 2 beyond the last entry 1");
   CoreState future = FreshState();
   future.end.last_term = Term{1};
+  future.epochs = {{Term{1}, Index{1}, Offset{0}}};
   EXPECT_DEATH(CoreHarness{future}, "entry of term 1 in term 0");
 }
 

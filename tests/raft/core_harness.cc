@@ -33,6 +33,30 @@ CoreState FreshState(std::vector<ReplicaId> voters) {
   return state;
 }
 
+void AppendTo(const EntryHeader& entry, CoreState* state) {
+  if (state->ends.empty()) state->ends.push_back(state->end);
+  if (state->epochs.empty() || state->epochs.back().term != entry.term) {
+    state->epochs.push_back({entry.term, entry.first_index, entry.base_offset});
+  }
+  state->end = {entry.last_index, entry.term, entry.next_offset(), entry.append_time};
+  state->ends.push_back(state->end);
+}
+
+CoreState StateWithEnd(const LogEnd& end, uint64_t uncommitted) {
+  CoreState state = FreshState();
+  state.hard_state.term = end.last_term;
+  state.end = end;
+  state.commit_index = end.last_index - uncommitted;
+  state.epochs = {{end.last_term, Index{1}, Offset{0}}};
+  for (uint64_t left = uncommitted + 1; left-- > 0;) {
+    LogEnd at = end;
+    at.last_index = end.last_index - left;
+    at.next_offset = end.next_offset - static_cast<int64_t>(left);
+    state.ends.push_back(at);
+  }
+  return state;
+}
+
 std::string Describe(const ProposalResult& result) {
   if (const auto* accepted = std::get_if<ProposalAccepted>(&result.result)) {
     return StrCat("accepted ", accepted->index);
@@ -47,7 +71,7 @@ std::string Describe(const ProposalResult& result) {
 }
 
 CoreHarness::CoreHarness(CoreState state, size_t max_uncommitted_bytes, size_t max_write_bytes)
-    : core({kGroup, kSelf, max_uncommitted_bytes, max_write_bytes}, std::move(state)) {}
+    : core({kGroup, kSelf, max_uncommitted_bytes, max_write_bytes}, state) {}
 
 Effects CoreHarness::Step(Input input) {
   core.Step(std::move(input));

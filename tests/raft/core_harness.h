@@ -22,6 +22,11 @@ FrameBuffer Batch(uint32_t records = 1, size_t value_bytes = 8);
 Configuration Voters(std::vector<ReplicaId> voters);
 // What a replica of a fresh group of `voters` finds: the bootstrap entry at index 1, committed.
 CoreState FreshState(std::vector<ReplicaId> voters = {kSelf});
+// What a log is after this entry.
+void AppendTo(const EntryHeader& entry, CoreState* state);
+// A log that ends like this and whose entries are all of one term and have one record each, the
+// last `uncommitted` of which are not known to be committed.
+CoreState StateWithEnd(const LogEnd& end, uint64_t uncommitted = 0);
 // "accepted 2", "committed 2", "unknown", "refused OVERLOADED"
 std::string Describe(const ProposalResult& result);
 

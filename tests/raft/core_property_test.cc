@@ -27,7 +27,7 @@ struct Disk {
       ASSERT_GE(header.term, state.end.last_term);
       ASSERT_EQ(header.term, state.hard_state.term) << "hard state before the entries of its term";
       ASSERT_GE(header.append_time, state.end.append_time);
-      state.end = {header.last_index, header.term, header.next_offset(), header.append_time};
+      AppendTo(header, &state);
       entries.push_back(header);
     }
     if (write.configurations) state.configurations = *write.configurations;
@@ -114,7 +114,8 @@ class RandomRun {
   void ProposeConfiguration() {
     Configuration configuration = Voters({kSelf});
     if (Below(2) == 0) configuration.learners = {kPeer};
-    if (Below(8) == 0) configuration.voters.push_back(kOther);
+    // Two voters more at once: refused.
+    if (Below(8) == 0) configuration.voters = {kSelf, kOther, {NodeId{4}, ReplicaEpoch{1}}};
     StepBoth(Propose{NewId(), EntryKind::kConfig,
                      FrameBuffer::Copy(EncodeConfiguration(configuration)), 0, std::nullopt,
                      WallTime{1}});

@@ -94,7 +94,7 @@ TEST_F(GroupTest, ASoleVoterLeadsAtOnceAndThenSleeps) {
 }
 
 TEST_F(GroupTest, WhoCannotCampaignHasNoTimerAndRefuses) {
-  Open(kMillisecond, FreshState({kSelf, kPeer, kOther}));
+  Open(kMillisecond, FreshState({kPeer}));
   group_->Start();
   EXPECT_EQ(scheduler_.events_waiting(), 0u);
   Propose();

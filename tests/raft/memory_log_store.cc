@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/check.h"
+#include "tests/raft/core_harness.h"
 
 namespace varve::raft {
 
@@ -41,7 +42,7 @@ void MemoryLogStore::Apply(const LogWrite& write) {
     const EntryHeader& header = entry.header;
     VARVE_CHECK(header.first_index == durable_.end.last_index + 1 &&
                 header.base_offset == durable_.end.next_offset);
-    durable_.end = {header.last_index, header.term, header.next_offset(), header.append_time};
+    AppendTo(header, &durable_);
     entries_.push_back(entry);
   }
   VARVE_CHECK(write.commit_index >= durable_.commit_index);

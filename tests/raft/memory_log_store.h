@@ -22,6 +22,8 @@ class MemoryLogStore final : public LogStore {
   [[nodiscard]] HardState hard_state() const override { return durable_.hard_state; }
   [[nodiscard]] Index commit_index() const override { return durable_.commit_index; }
   [[nodiscard]] Configurations configurations() const override { return durable_.configurations; }
+  [[nodiscard]] std::vector<LogEnd> ends() const override { return durable_.ends; }
+  [[nodiscard]] std::vector<EpochStart> epochs() const override { return durable_.epochs; }
   void Write(LogWrite write, Done done) override;
 
   // Completes what waits, in tasks of the shard.

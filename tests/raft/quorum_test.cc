@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <random>
+#include <set>
+#include <utility>
 #include <vector>
 
 namespace varve::raft {
@@ -22,6 +25,17 @@ std::map<ReplicaId, Index> Held(const std::map<uint32_t, uint64_t>& by_node) {
   std::map<ReplicaId, Index> held;
   for (const auto& [node, index] : by_node) held[Replica(node)] = Index{index};
   return held;
+}
+
+// What a voter holds, and whether it granted; nothing for those that are absent.
+auto In(std::map<ReplicaId, Index> held) {
+  return [held = std::move(held)](ReplicaId voter) {
+    const auto found = held.find(voter);
+    return found == held.end() ? Index{} : found->second;
+  };
+}
+auto In(std::set<ReplicaId> granted) {
+  return [granted = std::move(granted)](ReplicaId voter) { return granted.contains(voter); };
 }
 
 TEST(MajorityIndexTest, IsTheLargestIndexThatEveryMajorityHolds) {
@@ -46,13 +60,13 @@ TEST(MajorityIndexTest, IsTheLargestIndexThatEveryMajorityHolds) {
       {"joint of the same voter", Of({1}, {1}), {{1, 6}}, 6},
   };
   for (const Case& c : cases) {
-    EXPECT_EQ(MajorityIndex(c.configuration, Held(c.held)), Index{c.expected}) << c.name;
+    EXPECT_EQ(MajorityIndex(c.configuration, In(Held(c.held))), Index{c.expected}) << c.name;
   }
 }
 
 TEST(MajorityIndexTest, KeepsIncarnationsOfANodeApart) {
   const std::map<ReplicaId, Index> held = {{{NodeId{1}, ReplicaEpoch{2}}, Index{9}}};
-  EXPECT_EQ(MajorityIndex(Of({1}), held), Index{0});
+  EXPECT_EQ(MajorityIndex(Of({1}), In(held)), Index{0});
 }
 
 // The definition itself: more than half of each non-empty list holds at least the index.
@@ -93,11 +107,11 @@ TEST(QuorumTest, AgreesWithTheDefinitionOnRandomConfigurations) {
       if (below(4) != 0) held[Replica(node)] = Index{below(6)};
       if (below(2) == 0) granted.insert(Replica(node));
     }
-    ASSERT_EQ(MajorityIndex(configuration, held), NaiveMajorityIndex(configuration, held))
+    ASSERT_EQ(MajorityIndex(configuration, In(held)), NaiveMajorityIndex(configuration, held))
         << "seed " << kSeed << " round " << round;
     std::map<ReplicaId, Index> ballots;
     for (const ReplicaId& voter : granted) ballots[voter] = Index{1};
-    ASSERT_EQ(HasMajority(configuration, granted),
+    ASSERT_EQ(HasMajority(configuration, In(granted)),
               NaiveMajorityHolds(configuration, ballots, Index{1}))
         << "seed " << kSeed << " round " << round;
   }
@@ -119,7 +133,8 @@ TEST(CommittableIndexTest, OlderTermsCommitOnlyThroughAnEntryOfTheLeadersTerm) {
       {"a later entry of the term", {{1, 6}, {2, 5}, {3, 5}, {4, 3}, {5, 1}}, 5},
   };
   for (const Case& c : cases) {
-    EXPECT_EQ(CommittableIndex(Of({1, 2, 3, 4, 5}), Held(c.durable), Index{3}), Index{c.expected})
+    EXPECT_EQ(CommittableIndex(Of({1, 2, 3, 4, 5}), In(Held(c.durable)), Index{3}),
+              Index{c.expected})
         << c.name;
   }
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "tests/raft/core_harness.h"
+
 namespace varve::raft {
 namespace {
 
@@ -69,10 +71,7 @@ void Replica::Finish(size_t count) {
 void Replica::MakeDurable(const LogWrite& write) {
   if (write.hard_state) durable_.hard_state = *write.hard_state;
   if (write.configurations) durable_.configurations = *write.configurations;
-  if (!write.entries.empty()) {
-    const EntryHeader& last = write.entries.back().header;
-    durable_.end = {last.last_index, last.term, last.next_offset(), last.append_time};
-  }
+  for (const Entry& entry : write.entries) AppendTo(entry.header, &durable_);
   durable_.commit_index = std::max(durable_.commit_index, write.commit_index);
 }
 

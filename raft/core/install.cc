@@ -1,0 +1,112 @@
+// Install: a follower that needs entries which the leader no longer has gets the log as files
+// (DESIGN section 5, catch-up). The core decides whether, from where, and when they replace the
+// log; the owner moves the files.
+#include <algorithm>
+#include <utility>
+
+#include "raft/core/core.h"
+#include "raft/core/defect.h"
+
+namespace varve::raft {
+
+void Core::BeginInstall(ReplicaId to, Progress& progress) {
+  progress.Install();
+  OfferInstall(to, progress);
+}
+
+// A point at or behind the barrier is at or beyond every other log in Raft's order, so that nobody
+// has to refuse it; and it is committed.
+void Core::OfferInstall(ReplicaId to, Progress& progress) {
+  if (!leadership_->confirmed) return;
+  if (progress.offered) return Send(to, InstallRequest{*progress.offered});
+  if (std::exchange(progress.preparing, true)) return;
+  effects_.prepare_installs.push_back({to, leadership_->barrier});
+}
+
+void Core::On(const InstallReady& ready) {
+  if (!leadership_) return;
+  const auto found = leadership_->followers.find(ready.peer);
+  if (found == leadership_->followers.end() || !found->second.preparing) return;
+  Progress& progress = found->second;
+  progress.preparing = false;
+  const Index last = ready.point.end.last_index;
+  if (progress.state != ProgressState::kInstall || last < leadership_->barrier ||
+      last > commit_index() || ready.point.configuration.index > last) {
+    return;
+  }
+  progress.offered = ready.point;
+  OfferInstall(ready.peer, progress);
+}
+
+void Core::On(const InstallFailed& failed) {
+  if (staging_ && failed.peer == options_.self) staging_.reset();
+  if (!leadership_) return;
+  const auto found = leadership_->followers.find(failed.peer);
+  if (found == leadership_->followers.end()) return;
+  found->second.preparing = false;
+  found->second.offered.reset();
+}
+
+// What is committed is equal everywhere.
+bool Core::HasThrough(const InstallPoint& point) const {
+  return point.end.last_index <= commit_index() ||
+         log_.Has(point.end.last_index, point.end.last_term);
+}
+
+bool Core::MayInstall(const InstallPoint& point) const {
+  return log_.IsUpToDate(point.end.last_index, point.end.last_term);
+}
+
+void Core::On(const Message& message, const InstallRequest& request) {
+  HearLeader();
+  const InstallPoint& point = request.point;
+  const bool sound = point.start.index <= point.end.last_index + 1 &&
+                     point.end.last_term <= message.term &&
+                     point.configuration.index <= point.end.last_index;
+  if (!sound) return Refuse(message, Refusal::kNotContiguous);
+  const bool replace_anyway = Planted(Defect::kInstallReplacesNewer);
+  if (HasThrough(point) && !replace_anyway) {
+    // The log has all of it and perhaps more, which stays (trap 37).
+    proven_ = std::max(proven_, point.end.last_index);
+    CommitThrough(point.end.last_index);
+    return Acknowledge();
+  }
+  if (!MayInstall(point) && !replace_anyway) {
+    return Send(message.from, InstallReply{true, Report()});
+  }
+  if (staging_ == point) return;  // under way
+  staging_ = point;
+  effects_.stage_install = StageInstall{message.from, point};
+}
+
+// The log may have moved on while the files came. What was committed stays so, whoever leads now.
+void Core::On(const InstallStaged& staged) {
+  if (staging_ != staged.point) return;
+  staging_.reset();
+  if (role_ == Role::kCandidate || leadership_) return;
+  const InstallPoint& point = staged.point;
+  const bool replace_anyway = Planted(Defect::kInstallReplacesNewer);
+  if ((HasThrough(point) || !MayInstall(point)) && !replace_anyway) return;
+  DiskOperation& operation = NewDiskOperation();
+  operation.install = point;
+  log_.Install(point);
+  operation.write.configurations = log_.configurations();
+  configurations_changed_ = false;
+  for (OutstandingWrite& write : outstanding_) write.last_index.reset();
+  outstanding_.back().last_index = point.end.last_index;
+  outstanding_.back().install = true;
+  durable_index_ = Index{};
+  proven_ = point.end.last_index;
+  effects_.committed = point.end.last_index;
+  AnswerProposals(point.end.last_index);
+}
+
+void Core::On(const Message& message, const InstallReply& reply) {
+  Progress* progress = FollowerOf(message);
+  if (progress == nullptr) return;
+  if (!reply.rejected) return OnReport(message, reply.report, *progress);
+  // A newer point is wanted.
+  if (progress->state == ProgressState::kInstall) progress->offered.reset();
+}
+
+}  // namespace varve::raft

@@ -1,0 +1,118 @@
+// Membership: which configuration may follow which, and what a leader does when one is committed.
+// A configuration acts when it is appended and reverts when it is truncated (log_view.h).
+#include <algorithm>
+#include <iterator>
+#include <set>
+
+#include "raft/core/core.h"
+#include "raft/core/defect.h"
+
+namespace varve::raft {
+namespace {
+
+bool IsIn(const std::vector<ReplicaId>& replicas, ReplicaId replica) {
+  return std::find(replicas.begin(), replicas.end(), replica) != replicas.end();
+}
+
+bool DifferByOneAtMost(const std::vector<ReplicaId>& a, const std::vector<ReplicaId>& b) {
+  std::vector<ReplicaId> difference;
+  std::set_symmetric_difference(a.begin(), a.end(), b.begin(), b.end(),
+                                std::back_inserter(difference));
+  return difference.size() <= 1;
+}
+
+// Whether each majority of one shares a voter with each majority of the other: one voter more or
+// less (Ongaro's thesis, 4.1), or into and out of a joint configuration (4.3). Out of it to the
+// outgoing voters is a change that was cancelled.
+bool FollowsInOneStep(const Configuration& now, const Configuration& next) {
+  if (next.voters.empty()) return false;
+  if (!now.outgoing.empty()) {
+    return next.outgoing.empty() && (next.voters == now.voters || next.voters == now.outgoing);
+  }
+  if (next.outgoing.empty()) return DifferByOneAtMost(now.voters, next.voters);
+  return next.outgoing == now.voters;
+}
+
+void AddMembers(const Configuration& configuration, std::set<ReplicaId>* members) {
+  for (const auto* list : {&configuration.voters, &configuration.outgoing, &configuration.learners,
+                           &configuration.learners_next}) {
+    members->insert(list->begin(), list->end());
+  }
+}
+
+}  // namespace
+
+bool Core::IsVoter(ReplicaId replica) const {
+  const Configuration& now = log_.configuration();
+  return IsIn(now.voters, replica) || IsIn(now.outgoing, replica);
+}
+
+// One change at a time, and none before an entry of this term is committed: else two leaders could
+// count majorities that do not overlap (Ongaro's correction of single-server changes, 2015). A
+// learner is promoted when it has all that is committed, or it would stop the group until it has.
+std::optional<Reason> Core::WhyNotNow(const Configuration& next) const {
+  const Configuration& now = log_.configuration();
+  const bool early = !leadership_->confirmed || log_.configurations().uncommitted;
+  if (early && !Planted(Defect::kSecondConfiguration)) return Reason::OVERLOADED;
+  if (!FollowsInOneStep(now, next)) return Reason::INVALID_REQUEST;
+  for (const ReplicaId& voter : next.voters) {
+    if (!IsIn(now.learners, voter)) continue;
+    const auto learner = leadership_->followers.find(voter);
+    if (learner == leadership_->followers.end() || learner->second.match < commit_index()) {
+      return Reason::OVERLOADED;
+    }
+  }
+  return std::nullopt;
+}
+
+// Who is a member, or was until the change that is not committed yet: those have to learn of it.
+void Core::RefreshFollowers(Index next_of_new_ones) {
+  std::set<ReplicaId> members;
+  AddMembers(log_.configuration(), &members);
+  AddMembers(log_.configurations().committed.configuration, &members);
+  members.erase(options_.self);
+  auto& followers = leadership_->followers;
+  std::erase_if(followers, [&](const auto& known) { return !members.contains(known.first); });
+  for (const ReplicaId& member : members) {
+    if (followers.contains(member)) continue;
+    Progress progress(Window(options_.window_appends, options_.window_bytes));
+    progress.next = next_of_new_ones;
+    progress.active = true;
+    followers.emplace(member, std::move(progress));
+  }
+}
+
+// Called also when leadership is confirmed: the configuration may have been committed by another
+// leader, which then left it as it was (trap 31).
+void Core::OnConfigurationCommitted() {
+  if (log_.configurations().uncommitted) return;
+  const Configuration& now = log_.configuration();
+  SendWhatIsDue();  // who is removed hears that it is
+  RefreshFollowers(log_.last_index() + 1);
+  if (!now.outgoing.empty()) {
+    if (now.auto_leave) LeaveJoint();
+  } else if (!IsVoter(options_.self)) {
+    ResignAfterRemoval();
+  }
+}
+
+void Core::LeaveJoint() {
+  Configuration next = log_.configuration();
+  next.outgoing.clear();
+  next.learners.insert(next.learners.end(), next.learners_next.begin(), next.learners_next.end());
+  std::sort(next.learners.begin(), next.learners.end());
+  next.learners_next.clear();
+  next.auto_leave = false;
+  AppendOwn(EntryKind::kConfig, FrameBuffer::Copy(EncodeConfiguration(next)), 0,
+            log_.end().append_time, std::nullopt);
+}
+
+// Leads until its removal is committed, without counting itself, and hands over (Ongaro's thesis,
+// 4.2.2), or the group would wait for an election timeout.
+void Core::ResignAfterRemoval() {
+  SendHeartbeats();
+  if (const auto successor = BestSuccessor()) Send(*successor, TimeoutNow{});
+  BecomeFollower(hard_state_.term, {});
+}
+
+}  // namespace varve::raft
