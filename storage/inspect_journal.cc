@@ -208,7 +208,7 @@ const Checkpoint* JudgeJournalFiles(std::vector<InspectedJournalFile>& journal,
     if (file.checkpoint) newest = &file;
   for (InspectedJournalFile& file : journal) {
     if (file.checkpoint || file.finding.verdict != Verdict::kOk) continue;
-    if (newest != nullptr && file.generation < newest->generation) continue;
+    if (newest != nullptr && file.generation <= newest->generation) continue;
     // A newer file: a roll that a crash interrupted, unless it was used already.
     Blame(&file.finding,
           file.torn_end || !file.commits.empty() ? Verdict::kCorrupt : Verdict::kTorn,

@@ -71,13 +71,17 @@ std::string JournalFiles::PathOf(FileNumber file) const {
   return JoinPath(directory_, JournalName(file));
 }
 
-absl::Status JournalFiles::Inherit() {
+absl::Status JournalFiles::Inherit(const std::vector<JournalFileRef>& listed) {
   const auto list = files_.List(directory_);
   if (!list.ok()) return Failed(list.status());
   for (const DirectoryEntry& entry : *list) {
     const auto number = JournalNumberOf(entry.name);
     if (!number) continue;
     inherited_.push_back(*number);
+    const bool unlisted =
+        std::none_of(listed.begin(), listed.end(),
+                     [&](const JournalFileRef& ref) { return ref.file == *number; });
+    if (unlisted) unlisted_.push_back(*number);
     next_file_->store(std::max(next_file_->load(), number->value() + 1));
   }
   return OpenMark();
@@ -104,7 +108,62 @@ absl::Status JournalFiles::WriteMark(const LiveFile& target) {
   return Failed(mark_->SyncData());
 }
 
+absl::Status JournalFiles::MakeReserve() {
+  if (!spare_.empty()) return absl::OkStatus();
+  const FileNumber number{next_file_->fetch_add(1)};
+  {
+    auto file = files_.Open(PathOf(number), OpenMode::kCreate);
+    if (!file.ok()) return FailedOrFull(file.status());
+    // Room is all that is wanted by now: zeros are written when the file will soon be used.
+    absl::Status status = FailedOrFull((*file)->Allocate(active_.size, /*zero_fill=*/false));
+    // A head that never had a checkpoint, older than any that has: recovery passes it by.
+    LiveFile reserve;
+    reserve.ref = {number, Generation{1}};
+    reserve.position = kFileHeaderBytes + 2 * limits::kBlockBytes;
+    if (status.ok()) status = Failed((*file)->WriteAt(0, HeaderOf(reserve)));
+    if (status.ok()) status = Failed((*file)->SyncData());
+    if (!status.ok()) {
+      file->reset();
+      files_.RemoveFile(PathOf(number)).IgnoreError();  // listed nowhere
+      return status;
+    }
+  }
+  VARVE_RETURN_IF_ERROR(SyncNames());
+  AddSpare(number, /*filled=*/false);
+  return absl::OkStatus();
+}
+
+absl::Status JournalFiles::SyncNames() {
+  if (Planted(Defect::kJournalDirectoryNotSynced)) return absl::OkStatus();
+  return Failed(files_.SyncDirectory(directory_));
+}
+
 absl::Status JournalFiles::Roll(Checkpoint* checkpoint, uint64_t room_bytes) {
+  absl::Status status = RollInto(checkpoint, room_bytes);
+  if (ReasonOf(status) != Reason::NO_SPACE || unlisted_.empty()) return status;
+  VARVE_RETURN_IF_ERROR(TrustUnlisted());
+  return RollInto(checkpoint, room_bytes);
+}
+
+// On a full disk the first Roll takes a file that the checkpoint which recovery read does not list.
+// That one may have lain in the page cache alone, and an older one may list the file: so what was
+// read is made durable first.
+absl::Status JournalFiles::TrustUnlisted() {
+  for (const FileNumber number : inherited_) {
+    if (std::find(unlisted_.begin(), unlisted_.end(), number) != unlisted_.end()) continue;
+    const auto file = files_.Open(PathOf(number), OpenMode::kReadWrite);
+    if (!file.ok()) return Failed(file.status());
+    VARVE_RETURN_IF_ERROR(Failed((*file)->SyncData()));
+  }
+  VARVE_RETURN_IF_ERROR(Failed(files_.SyncDirectory(directory_)));
+  for (const FileNumber number : std::exchange(unlisted_, {})) {
+    std::erase(inherited_, number);
+    AddSpare(number, /*filled=*/true);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status JournalFiles::RollInto(Checkpoint* checkpoint, uint64_t room_bytes) {
   LiveFile next;
   bool created = false;
   VARVE_RETURN_IF_ERROR(OpenTarget(&next, &created));
@@ -117,7 +176,7 @@ absl::Status JournalFiles::Roll(Checkpoint* checkpoint, uint64_t room_bytes) {
   next.position = kFileHeaderBytes + bytes.size();
   const uint64_t wanted =
       std::max({file_bytes_, bytes.size() * kFileToCheckpoint, next.position + room_bytes});
-  VARVE_RETURN_IF_ERROR(PrepareTarget(&next, created, RoundUp(wanted)));
+  VARVE_RETURN_IF_ERROR(PrepareTarget(&next, created, RoundUp(wanted), next.position + room_bytes));
   VARVE_RETURN_IF_ERROR(WriteHead(next, bytes, created));
   VARVE_RETURN_IF_ERROR(WriteMark(next));
   checkpoint->next_generation = written.next_generation;
@@ -128,8 +187,14 @@ absl::Status JournalFiles::Roll(Checkpoint* checkpoint, uint64_t room_bytes) {
 }
 
 absl::Status JournalFiles::OpenTarget(LiveFile* target, bool* created) {
-  *created = spare_.empty();
-  target->ref.file = *created ? FileNumber{next_file_->fetch_add(1)} : spare_.front();
+  *created = spare_.empty() || (spare_.size() == 1 && FreedByRoll() == 0);
+  if (*created) {
+    target->ref.file = FileNumber{next_file_->fetch_add(1)};
+  } else {
+    const auto filled =
+        std::find_if(spare_.begin(), spare_.end(), [](const Spare& spare) { return spare.filled; });
+    target->ref.file = (filled == spare_.end() ? spare_.begin() : filled)->file;
+  }
   auto file =
       files_.Open(PathOf(target->ref.file), *created ? OpenMode::kCreate : OpenMode::kReadWrite);
   if (!file.ok()) return FailedOrFull(file.status());
@@ -138,7 +203,9 @@ absl::Status JournalFiles::OpenTarget(LiveFile* target, bool* created) {
 }
 
 // The file's room; a new one that gets none goes again, so that a full disk leaves nothing behind.
-absl::Status JournalFiles::PrepareTarget(LiveFile* target, bool created, uint64_t size) {
+// One that exists serves as it is when it cannot grow and has the `least` room.
+absl::Status JournalFiles::PrepareTarget(LiveFile* target, bool created, uint64_t size,
+                                         uint64_t least) {
   const auto present = target->file->Size();
   if (!present.ok()) return Failed(present.status());
   target->size = std::max(*present, size);
@@ -149,23 +216,28 @@ absl::Status JournalFiles::PrepareTarget(LiveFile* target, bool created, uint64_
     // A file left over is harmless: no checkpoint lists it.
     files_.RemoveFile(PathOf(target->ref.file)).IgnoreError();
   }
-  return status;
+  if (ReasonOf(status) != Reason::NO_SPACE || *present < least) return status;
+  target->size = *present;
+  return absl::OkStatus();
 }
 
-absl::Status JournalFiles::WriteHead(const LiveFile& target, std::string_view checkpoint,
-                                     bool created) {
+std::string JournalFiles::HeaderOf(const LiveFile& target) const {
   FileHeader header;
   header.kind = FileKind::kJournal;
   header.identity = identity_;
   header.file = target.ref.file;
   header.generation = target.ref.generation;
   header.first_commit_position = target.position;
-  const std::string block = EncodeFileHeader(header);
+  return EncodeFileHeader(header);
+}
+
+absl::Status JournalFiles::WriteHead(const LiveFile& target, std::string_view checkpoint,
+                                     bool created) {
+  const std::string block = HeaderOf(target);
   const std::array<std::string_view, 2> pieces = {block, checkpoint};
   VARVE_RETURN_IF_ERROR(Failed(target.file->WriteAt(0, pieces)));
   VARVE_RETURN_IF_ERROR(Failed(target.file->SyncData()));
-  if (created && !Planted(Defect::kJournalDirectoryNotSynced))
-    VARVE_RETURN_IF_ERROR(Failed(files_.SyncDirectory(directory_)));
+  if (created) VARVE_RETURN_IF_ERROR(SyncNames());
   bytes_written_ += target.position;
   return absl::OkStatus();
 }
@@ -189,7 +261,9 @@ size_t JournalFiles::FirstNeeded() const {
 
 // After the checkpoint in `target` is durable: what it does not list is spare.
 void JournalFiles::Activate(LiveFile target) {
-  const auto used_again = std::find(spare_.begin(), spare_.end(), target.ref.file);
+  const auto used_again = std::find_if(spare_.begin(), spare_.end(), [&](const Spare& spare) {
+    return spare.file == target.ref.file;
+  });
   if (used_again != spare_.end()) {
     spare_.erase(used_again);
     ++recycled_;
@@ -200,23 +274,37 @@ void JournalFiles::Activate(LiveFile target) {
   }
   active_ = std::move(target);
   const auto needed = older_.begin() + static_cast<std::ptrdiff_t>(FirstNeeded());
-  for (auto at = older_.begin(); at != needed; ++at) AddSpare(at->ref.file);
+  for (auto at = older_.begin(); at != needed; ++at) AddSpare(at->ref.file, /*filled=*/true);
   older_.erase(older_.begin(), needed);
-  for (const FileNumber file : inherited_) AddSpare(file);
+  for (const FileNumber file : inherited_) AddSpare(file, /*filled=*/true);
   inherited_.clear();
+  unlisted_.clear();
 }
 
-void JournalFiles::AddSpare(FileNumber file) {
+void JournalFiles::AddSpare(FileNumber file, bool filled) {
   if (spare_.size() < kMaxSpareFiles) {
-    spare_.push_back(file);
+    spare_.push_back({file, filled});
     return;
   }
   // Recovery ignores the file either way: it is listed nowhere.
   files_.RemoveFile(PathOf(file)).IgnoreError();
 }
 
-bool JournalFiles::WantsSpare() const {
-  return spare_.empty() && active_.position >= active_.size / 4;
+// At a quarter of the active file: zeros are written long before they are needed, and light load
+// had its segments synced, so that the next Roll frees a file.
+std::optional<JournalFiles::SpareWork> JournalFiles::TakeSpareWork() {
+  if (active_.position < active_.size / 4) return std::nullopt;
+  const auto filled =
+      std::count_if(spare_.begin(), spare_.end(), [](const Spare& spare) { return spare.filled; });
+  const bool only_reserve = spare_.size() == 1 && FreedByRoll() == 0;
+  if (filled > 0 && !only_reserve) return std::nullopt;
+  const auto raw =
+      std::find_if(spare_.begin(), spare_.end(), [](const Spare& spare) { return !spare.filled; });
+  if (raw == spare_.end())
+    return SpareWork{FileNumber{next_file_->fetch_add(1)}, false, active_.size};
+  const SpareWork work{raw->file, true, active_.size};
+  spare_.erase(raw);
+  return work;
 }
 
 bool JournalFiles::HasRoom(uint64_t bytes) const {
@@ -249,6 +337,11 @@ void JournalFiles::Release(GroupId group, FrameSequence through) {
   };
   for (LiveFile& file : older_) release(file.pins);
   release(active_.pins);
+}
+
+size_t JournalFiles::FreedByRoll() const {
+  const bool active_too = active_.file != nullptr && !AnyPinned();
+  return FirstNeeded() + inherited_.size() + (active_too ? 1 : 0);
 }
 
 bool JournalFiles::OlderPinned() const { return FirstNeeded() < older_.size(); }

@@ -26,6 +26,10 @@ std::optional<FileNumber> JournalNumberOf(std::string_view name);
 //
 // A file is used again only when nothing in it is needed and the durable checkpoint does not list
 // it: until a newer checkpoint is durable, recovery wants every file that the last one lists.
+//
+// One spare file is a reserve: only a Roll that makes another file spare may take it. So a Roll
+// needs no room on the disk once the segments hold what the files say, and a full disk cannot end
+// the journal.
 class JournalFiles {
  public:
   // `next_file` gives numbers to new files; it must outlive this.
@@ -33,9 +37,11 @@ class JournalFiles {
                uint64_t file_bytes, std::atomic<uint64_t>* next_file);
 
   // Takes stock of what a former process left, to be used again or removed after the first Roll.
-  // Raises the next file number above all names. Makes the mark, if there is none. NO_SPACE,
-  // DISK_FAILED.
-  absl::Status Inherit();
+  // Raises the next file number above all names. Makes the mark, if there is none. `listed`: the
+  // files of the checkpoint that recovery read. NO_SPACE, DISK_FAILED.
+  absl::Status Inherit(const std::vector<JournalFileRef>& listed);
+  // After the first Roll: makes the reserve, if no spare file is there. NO_SPACE, DISK_FAILED.
+  absl::Status MakeReserve();
 
   // Writes and syncs `checkpoint` into a spare or new file, which becomes active, with room for
   // `room_bytes` of commits. Sets the checkpoint's live files, next file and next generation first.
@@ -59,12 +65,18 @@ class JournalFiles {
   [[nodiscard]] size_t live() const;
   [[nodiscard]] bool OlderPinned() const;
   [[nodiscard]] bool AnyPinned() const { return OlderPinned() || !active_.pins.empty(); }
-  // Whether the next Roll would have to make a file, soon. Then one of `active_bytes()`
-  // may be made ahead, zero-filled and durable, and added under its number.
-  [[nodiscard]] bool WantsSpare() const;
-  [[nodiscard]] uint64_t active_bytes() const { return active_.size; }
+  // Which file is to be made, or filled with zeros, ahead of the next Roll; none when that has what
+  // it needs. One that exists is left to the caller until AddSpare.
+  struct SpareWork {
+    FileNumber file;
+    bool exists = false;
+    uint64_t bytes = 0;
+  };
+  std::optional<SpareWork> TakeSpareWork();
+  // `filled`: with zeros, durably, and so quick to write to.
+  void AddSpare(FileNumber file, bool filled);
+  [[nodiscard]] size_t spares() const { return spare_.size(); }
   [[nodiscard]] const std::string& directory() const { return directory_; }
-  void AddSpare(FileNumber file);
   [[nodiscard]] bool ActiveHalfFull() const { return active_.position >= active_.size / 2; }
   [[nodiscard]] const JournalFileRef& active() const { return active_.ref; }
   [[nodiscard]] uint64_t recycled() const { return recycled_; }
@@ -80,13 +92,23 @@ class JournalFiles {
     Pins pins;  // last frame of each replica that is not known to be durable in segments
   };
 
+  struct Spare {
+    FileNumber file;
+    bool filled = false;
+  };
+
+  absl::Status RollInto(Checkpoint* checkpoint, uint64_t room_bytes);
   absl::Status OpenTarget(LiveFile* target, bool* created);
-  absl::Status PrepareTarget(LiveFile* target, bool created, uint64_t size);
+  absl::Status PrepareTarget(LiveFile* target, bool created, uint64_t size, uint64_t least);
+  absl::Status TrustUnlisted();
+  absl::Status SyncNames();
   absl::Status OpenMark();
   absl::Status WriteMark(const LiveFile& target);
+  [[nodiscard]] std::string HeaderOf(const LiveFile& target) const;
   absl::Status WriteHead(const LiveFile& target, std::string_view checkpoint, bool created);
   std::vector<JournalFileRef> ListAfterRoll(const JournalFileRef& next) const;
   [[nodiscard]] size_t FirstNeeded() const;  // in older_
+  [[nodiscard]] size_t FreedByRoll() const;
   void Activate(LiveFile target);
   [[nodiscard]] std::string PathOf(FileNumber file) const;
 
@@ -98,8 +120,9 @@ class JournalFiles {
   std::unique_ptr<File> mark_;
   LiveFile active_;
   std::vector<LiveFile> older_;        // oldest first; all that the durable checkpoint lists
-  std::vector<FileNumber> spare_;      // on disk, listed by no checkpoint that counts
+  std::vector<Spare> spare_;           // on disk, listed by no checkpoint that counts
   std::vector<FileNumber> inherited_;  // of a former process; spare once the first Roll is durable
+  std::vector<FileNumber> unlisted_;   // of those: not in the checkpoint that recovery read
   uint64_t recycled_ = 0;
   uint64_t bytes_written_ = 0;
 };

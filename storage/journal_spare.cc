@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/error.h"
+#include "storage/format/file_header.h"
 
 namespace varve::storage {
 namespace {
@@ -15,19 +16,20 @@ constexpr uint64_t kSliceBytes = 1ull << 20;
 }  // namespace
 
 void JournalSpare::Make(FileSystem& files, const std::string& directory, const std::string& name,
-                        uint64_t bytes, Executor& executor, std::weak_ptr<const void> owner,
-                        Done done) {
-  std::shared_ptr<JournalSpare>(
-      new JournalSpare(files, directory, name, bytes, executor, std::move(owner), std::move(done)))
+                        bool exists, uint64_t bytes, Executor& executor,
+                        std::weak_ptr<const void> owner, Done done) {
+  std::shared_ptr<JournalSpare>(new JournalSpare(files, directory, name, exists, bytes, executor,
+                                                 std::move(owner), std::move(done)))
       ->PostSlice();
 }
 
 JournalSpare::JournalSpare(FileSystem& files, const std::string& directory, const std::string& name,
-                           uint64_t bytes, Executor& executor, std::weak_ptr<const void> owner,
-                           Done done)
+                           bool exists, uint64_t bytes, Executor& executor,
+                           std::weak_ptr<const void> owner, Done done)
     : files_(files),
       directory_(directory),
       path_(JoinPath(directory, name)),
+      exists_(exists),
       bytes_(bytes),
       executor_(executor),
       owner_(std::move(owner)),
@@ -47,10 +49,17 @@ void JournalSpare::Slice() {
 
 absl::Status JournalSpare::FillSlice() {
   if (file_ == nullptr) {
-    VARVE_ASSIGN_OR_RETURN(file_, files_.Open(path_, OpenMode::kCreate));
+    VARVE_ASSIGN_OR_RETURN(file_,
+                           files_.Open(path_, exists_ ? OpenMode::kReadWrite : OpenMode::kCreate));
   }
+  // The head of a file that exists stays: it says whose it is.
+  if (exists_) filled_ = std::max(filled_, kFileHeaderBytes);
   const uint64_t end = std::min(bytes_, filled_ + kSliceBytes);
-  VARVE_RETURN_IF_ERROR(file_->Allocate(end, /*zero_fill=*/true));
+  if (exists_) {
+    VARVE_RETURN_IF_ERROR(file_->WriteAt(filled_, std::string(end - filled_, '\0')));
+  } else {
+    VARVE_RETURN_IF_ERROR(file_->Allocate(end, /*zero_fill=*/true));
+  }
   VARVE_RETURN_IF_ERROR(file_->SyncData());
   filled_ = end;
   return absl::OkStatus();
@@ -60,7 +69,7 @@ void JournalSpare::Finish(absl::Status status) {
   if (!status.ok()) {
     file_.reset();
     // What stays is harmless: no checkpoint lists it.
-    files_.RemoveFile(path_).IgnoreError();
+    if (!exists_) files_.RemoveFile(path_).IgnoreError();
   }
   if (const auto owner = owner_.lock()) done_(std::move(status));
 }

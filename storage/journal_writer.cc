@@ -51,8 +51,9 @@ JournalWriter::JournalWriter(FileSystem& files, std::string directory, Directory
 
 absl::Status JournalWriter::Begin() {
   state_.next_generation = std::max(state_.next_generation, Generation{1});
-  VARVE_RETURN_IF_ERROR(files_.Inherit());
+  VARVE_RETURN_IF_ERROR(files_.Inherit(state_.live_files));
   VARVE_RETURN_IF_ERROR(Roll(0));
+  VARVE_RETURN_IF_ERROR(files_.MakeReserve());
   last_write_ = clock_.Now();
   return absl::OkStatus();
 }

@@ -73,7 +73,7 @@ class JournalWriter : public std::enable_shared_from_this<JournalWriter> {
   void AskForSegmentSync();
   void AskWhenSpaceIsShort();
   void MakeSpareAhead();
-  void PostSpare(FileNumber number, absl::Status status);
+  void PostSpare(const JournalFiles::SpareWork& work, absl::Status status);
 
   void ArmSeal();
   void OnSealTimer();

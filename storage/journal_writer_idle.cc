@@ -80,6 +80,7 @@ void JournalWriter::WaitForSpace(const absl::Status& why) {
       if (self == nullptr) return;
       self->space_timer_ = TimerId{};
       self->blocked_ = false;
+      self->asked_when_blocked_ = false;
       self->Drain();
     });
   }
@@ -96,28 +97,30 @@ void JournalWriter::FailFor(absl::Status why) {
   });
 }
 
-// A full disk is no failure here: the next roll meets it itself, if it lasts, and is followed by
-// another try.
+// A full disk is no failure here: the reserve is there, and the next file tries again.
 void JournalWriter::MakeSpareAhead() {
-  if (spare_executor_ == nullptr || making_spare_ || spare_refused_ || !files_.WantsSpare()) return;
+  if (spare_executor_ == nullptr || making_spare_ || spare_refused_) return;
+  const auto work = files_.TakeSpareWork();
+  if (!work) return;
   making_spare_ = true;
-  const FileNumber number = NextFileNumber();
-  const auto done = [self = weak_from_this(), number](absl::Status status) {
-    if (const auto alive = self.lock()) alive->PostSpare(number, std::move(status));
+  const auto done = [self = weak_from_this(), work = *work](absl::Status status) {
+    if (const auto alive = self.lock()) alive->PostSpare(work, std::move(status));
   };
-  JournalSpare::Make(file_system_, files_.directory(), JournalName(number), files_.active_bytes(),
-                     *spare_executor_, weak_from_this(), done);
+  JournalSpare::Make(file_system_, files_.directory(), JournalName(work->file), work->exists,
+                     work->bytes, *spare_executor_, weak_from_this(), done);
 }
 
 // On the spare's executor. The lock keeps the journal's own executor alive: it outlives Abandon.
-void JournalWriter::PostSpare(FileNumber number, absl::Status status) {
+void JournalWriter::PostSpare(const JournalFiles::SpareWork& work, absl::Status status) {
   const std::lock_guard lock(mutex_);
   if (abandoned_) return;
-  executor_.Post([self = shared_from_this(), number, status = std::move(status)] {
+  executor_.Post([self = shared_from_this(), work, status = std::move(status)] {
     self->making_spare_ = false;
-    if (status.ok()) return self->files_.AddSpare(number);
+    const bool full = ReasonOf(status) == Reason::NO_SPACE;
+    if (status.ok() || (full && work.exists)) self->files_.AddSpare(work.file, status.ok());
+    if (status.ok()) return;
     self->spare_refused_ = true;
-    if (ReasonOf(status) != Reason::NO_SPACE) self->FailFor(status);
+    if (!full) self->FailFor(status);
   });
 }
 

@@ -75,7 +75,8 @@ constexpr auto kSettings = std::to_array<Setting>({
      .max = 1024,
      .description = "Journal files at which appends wait until segments are synced. Times "
                     "journal.file_bytes, this bounds the journal's disk space and what a restart "
-                    "replays."},
+                    "replays; up to three spare files come on top, one of them the reserve that "
+                    "carries the journal over a full disk."},
     {.key = "storage.dirty_budget_bytes",
      .type = SettingType::kBytes,
      .initial = "64MiB",

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "common/error.h"
+#include "storage/format/file_header.h"
 #include "storage/journal_files.h"
 #include "tests/storage/journal_script.h"
 
@@ -83,15 +84,23 @@ TEST(JournalWriter, ASpareFileIsMadeBeforeItIsNeeded) {
   GroupScript a(GroupId{65536}, FileNumber{100});
   host.Submit(a.Create());
   ASSERT_TRUE(host.scheduler.RunUntilIdle());
-  EXPECT_EQ(JournalFilesOf(host), 1u);
+  ASSERT_EQ(JournalFilesOf(host), 2u);
+  // What begins as room alone is filled with zeros once the active file is used. As nothing of that
+  // is in segments it will stay, the reserve as well, and a third file is made.
+  uint64_t zeros = 0;
+  host.disk.SetObserver([&](const SimFileOp& op) {
+    if (op.name == "write" && op.path.ends_with(JournalName(FileNumber{2}))) zeros += op.length;
+  });
   FillJournal(host, a, 2 << 20);
   ASSERT_TRUE(host.scheduler.RunUntilIdle());
-  ASSERT_EQ(JournalFilesOf(host), 2u);
-  EXPECT_EQ(host.disk.List("journal")->at(1).size, 4u << 20);
+  FillJournal(host, a, 1 << 18);
+  ASSERT_TRUE(host.scheduler.RunUntilIdle());
+  EXPECT_EQ(zeros, (4u << 20) - kFileHeaderBytes);
+  ASSERT_EQ(JournalFilesOf(host), 3u);
+  EXPECT_EQ(host.disk.List("journal")->at(2).size, 4u << 20);
   EXPECT_EQ(host.journal->stats().checkpoints, 1u);
 
-  // The roll takes it: the commit that rolls fills no file.
-  host.NoteAllDurable();
+  // The roll takes one: the commit that rolls fills no file.
   size_t filled = 0;
   host.disk.SetObserver([&](const SimFileOp& op) {
     if (op.name == "allocate") ++filled;
@@ -103,16 +112,31 @@ TEST(JournalWriter, ASpareFileIsMadeBeforeItIsNeeded) {
   EXPECT_EQ(host.journal->stats().recycled, 1u);
 }
 
+TEST(JournalWriter, ThreeFilesServeWhereSegmentsFollow) {
+  JournalHost host(33, {.file_bytes = 4 << 20});
+  host.spares_ahead = true;
+  ASSERT_TRUE(host.Start().ok());
+  GroupScript a(GroupId{65536}, FileNumber{100});
+  host.Submit(a.Create());
+  for (int i = 0; i < 64; ++i) {
+    FillJournal(host, a, 256 << 10);
+    ASSERT_TRUE(host.scheduler.RunUntilIdle());
+    if (i % 2 == 1) host.NoteAllDurable();
+  }
+  EXPECT_GE(host.journal->stats().checkpoints, 4u);
+  EXPECT_EQ(JournalFilesOf(host), 3u);
+}
+
 TEST(JournalWriter, ASpareThatGetsNoRoomLeavesNothing) {
   JournalHost host(32, {.file_bytes = 4 << 20});
   host.spares_ahead = true;
   ASSERT_TRUE(host.Start().ok());
-  host.disk.SetCapacity(6 << 20);
+  host.disk.SetCapacity(10 << 20);
   GroupScript a(GroupId{65536}, FileNumber{100});
   host.Submit(a.Create());
-  FillJournal(host, a, 2 << 20);
+  FillJournal(host, a, 7 << 19);
   ASSERT_TRUE(host.scheduler.RunUntilIdle());
-  EXPECT_EQ(JournalFilesOf(host), 1u);
+  EXPECT_EQ(JournalFilesOf(host), 2u);
   EXPECT_TRUE(host.journal->health().ok());
   EXPECT_TRUE(host.refused.empty());
 }
