@@ -12,6 +12,9 @@
 namespace varve::internal {
 [[noreturn]] void CheckFailed(const char* file, int line, const char* condition,
                               const std::string& text);
+// Called with the message before the process aborts; a simulator throws from it to report the run.
+// Set by single-threaded tests alone.
+extern void (*check_failed_hook)(const std::string& message);
 }  // namespace varve::internal
 
 // VARVE_CHECK(a == b, "log end ", a, " is not ", b): the texts are StrCat pieces, optional.

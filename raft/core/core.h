@@ -99,6 +99,8 @@ class Core {
   [[nodiscard]] size_t uncommitted_bytes() const { return uncommitted_bytes_; }
   [[nodiscard]] size_t pending_proposals() const { return pending_.size(); }
   [[nodiscard]] uint64_t ticks_waited() const { return election_elapsed_; }
+  // Ticks since a leader was heard of that gets entries through.
+  [[nodiscard]] uint64_t ticks_without_leader() const { return ticks_without_leader_; }
   // Nothing is under way: every follower has everything and knows that it is committed, or this
   // follower has a leader and nothing to learn. The owner may stop ticking it and vouch for it
   // beside the group (PeerAlive) until something happens.
@@ -189,6 +191,7 @@ class Core {
   void On(const Message& message, const VoteRequest& request);
   void On(const Message& message, const VoteReply& reply);
   [[nodiscard]] bool HearsLeader() const;
+  [[nodiscard]] bool IsUpToDate(const VoteRequest& request) const;
   void AnswerPreVote(const Message& message, const VoteRequest& request);
 
   // receive.cc
@@ -205,6 +208,8 @@ class Core {
   [[nodiscard]] std::optional<Reason> WhyNotLeading(const Propose& propose) const;
   [[nodiscard]] std::optional<Reason> WhyMalformed(const Propose& propose) const;
   void AnswerProposals(Index through);
+  void SetPendingAside();
+  void GiveUpOnPending();
 
   // membership.cc
   [[nodiscard]] std::optional<Reason> WhyNotNow(const Configuration& next) const;
@@ -252,9 +257,8 @@ class Core {
   void On(const Message& message, const InstallRequest& request);
   void On(const InstallStaged& staged);
   void On(const Message& message, const InstallReply& reply);
-  // Whether the log may be replaced by, or has, what ends at the point.
+  // Whether the log has all that ends at the point.
   [[nodiscard]] bool HasThrough(const InstallPoint& point) const;
-  [[nodiscard]] bool MayInstall(const InstallPoint& point) const;
 
   // read_barrier.cc
   void On(const ReadBarrier& read);
@@ -335,7 +339,8 @@ class Core {
   RecentEntries recent_;
 
   std::map<std::pair<Index, Term>, Pending> pending_;
-  size_t uncommitted_bytes_ = 0;  // of pending_
+  size_t uncommitted_bytes_ = 0;  // of those of this leadership
+  uint64_t ticks_pending_ = 0;    // since the leadership was lost that they are of
 
   std::deque<OutstandingWrite> outstanding_;
   std::deque<Waiting> waiting_;

@@ -143,7 +143,7 @@ void Core::ApplyDurable(const OutstandingWrite& write) {
     return;
   }
   if (role_ != Role::kFollower || leader_.empty()) return;
-  if (write.install && HardStateIsDurable()) return Send(leader_, InstallReply{false, Report()});
+  if (write.install && HardStateIsDurable()) return Send(leader_, InstallReply{Report()});
   if (acknowledgement_due_) Acknowledge();
 }
 
@@ -188,11 +188,7 @@ void Core::On(const Stop& /*stop*/) { Halt(Reason::SHUTTING_DOWN); }
 // unknown. What was not handed over never will be.
 void Core::Halt(Reason reason) {
   halted_ = reason;
-  for (const auto& [at, pending] : pending_) {
-    effects_.results.push_back({pending.id, ProposalUnknown{}});
-  }
-  pending_.clear();
-  uncommitted_bytes_ = 0;
+  GiveUpOnPending();
   outstanding_.clear();
   waiting_.clear();
   effects_.disk.clear();

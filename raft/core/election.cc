@@ -77,11 +77,15 @@ bool Core::HearsLeader() const {
   return role_ == Role::kLeader || ticks_without_leader_ < options_.election_ticks;
 }
 
+bool Core::IsUpToDate(const VoteRequest& request) const {
+  return log_.IsUpToDate(request.last_index, request.last_term) ||
+         Planted(Defect::kVoteWithoutLogCheck);
+}
+
 // Binds nobody: neither term nor timer moves, on either side (trap 4).
 void Core::AnswerPreVote(const Message& message, const VoteRequest& request) {
   const bool held_up = HearsLeader() && !request.forced;
-  const bool granted = message.term > hard_state_.term && !held_up &&
-                       log_.IsUpToDate(request.last_index, request.last_term);
+  const bool granted = message.term > hard_state_.term && !held_up && IsUpToDate(request);
   if (Planted(Defect::kPreVoteResetsTimer)) DrawElectionTimeout();
   Send(message.from, VoteReply{true, granted, message.term});
   if (granted) effects_.messages.back().term = message.term;
@@ -98,12 +102,10 @@ void Core::On(const Message& message, const VoteRequest& request) {
     }
     BecomeFollower(message.term, {});
   }
-  const bool up_to_date = log_.IsUpToDate(request.last_index, request.last_term) ||
-                          Planted(Defect::kVoteWithoutLogCheck);
   const ReplicaId vote = hard_state_.vote;
   const bool free = vote.empty() || vote == message.from || Planted(Defect::kVoteTwice);
   const bool granted = message.term == hard_state_.term && role_ == Role::kFollower &&
-                       leader_.empty() && free && up_to_date;
+                       leader_.empty() && free && IsUpToDate(request);
   const VoteReply reply{false, granted, message.term};
   if (!granted) return Send(message.from, reply);
   DrawElectionTimeout();

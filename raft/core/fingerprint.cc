@@ -73,10 +73,7 @@ struct BodyHasher {
   }
   void operator()(const HeartbeatReply& m) const { AddReport(m.report, hasher); }
   void operator()(const InstallRequest& m) const { AddPoint(m.point, hasher); }
-  void operator()(const InstallReply& m) const {
-    hasher->Add(m.rejected);
-    AddReport(m.report, hasher);
-  }
+  void operator()(const InstallReply& m) const { AddReport(m.report, hasher); }
   void operator()(const ReadProbe& m) const { hasher->Add(m.context); }
   void operator()(const ReadProbeReply& m) const { hasher->Add(m.context); }
   void operator()(const TimeoutNow& /*m*/) const {}
@@ -285,6 +282,7 @@ uint64_t Core::fingerprint() const {
     hasher.Add(pending.frame_bytes);
   }
   hasher.Add(uncommitted_bytes_);
+  hasher.Add(ticks_pending_);
   hasher.Add(outstanding_.size());
   for (const OutstandingWrite& write : outstanding_) {
     hasher.Add(write.sequence);

@@ -14,13 +14,12 @@ void Core::BeginInstall(ReplicaId to, Progress& progress) {
   OfferInstall(to, progress);
 }
 
-// A point at or behind the barrier is at or beyond every other log in Raft's order, so that nobody
-// has to refuse it; and it is committed.
+// Also before an own entry is committed: without the follower there may be no majority to commit
+// it.
 void Core::OfferInstall(ReplicaId to, Progress& progress) {
-  if (!leadership_->confirmed) return;
   if (progress.offered) return Send(to, InstallRequest{*progress.offered});
   if (std::exchange(progress.preparing, true)) return;
-  effects_.prepare_installs.push_back({to, leadership_->barrier});
+  effects_.prepare_installs.push_back({to, std::max(floor_, log_.start().index - 1)});
 }
 
 void Core::On(const InstallReady& ready) {
@@ -30,8 +29,8 @@ void Core::On(const InstallReady& ready) {
   Progress& progress = found->second;
   progress.preparing = false;
   const Index last = ready.point.end.last_index;
-  if (progress.state != ProgressState::kInstall || last < leadership_->barrier ||
-      last > commit_index() || ready.point.configuration.index > last) {
+  if (progress.state != ProgressState::kInstall || last > commit_index() ||
+      ready.point.configuration.index > last) {
     return;
   }
   progress.offered = ready.point;
@@ -53,10 +52,6 @@ bool Core::HasThrough(const InstallPoint& point) const {
          log_.Has(point.end.last_index, point.end.last_term);
 }
 
-bool Core::MayInstall(const InstallPoint& point) const {
-  return log_.IsUpToDate(point.end.last_index, point.end.last_term);
-}
-
 void Core::On(const Message& message, const InstallRequest& request) {
   HearLeader();
   const InstallPoint& point = request.point;
@@ -64,29 +59,26 @@ void Core::On(const Message& message, const InstallRequest& request) {
                      point.end.last_term <= message.term &&
                      point.configuration.index <= point.end.last_index;
   if (!sound) return Refuse(message, Refusal::kNotContiguous);
-  const bool replace_anyway = Planted(Defect::kInstallReplacesNewer);
-  if (HasThrough(point) && !replace_anyway) {
+  if (HasThrough(point) && !Planted(Defect::kInstallReplacesNewer)) {
     // The log has all of it and perhaps more, which stays (trap 37).
     proven_ = std::max(proven_, point.end.last_index);
     CommitThrough(point.end.last_index);
     return Acknowledge();
-  }
-  if (!MayInstall(point) && !replace_anyway) {
-    return Send(message.from, InstallReply{true, Report()});
   }
   if (staging_ == point) return;  // under way
   staging_ = point;
   effects_.stage_install = StageInstall{message.from, point};
 }
 
-// The log may have moved on while the files came. What was committed stays so, whoever leads now.
+// The log may have moved on while the files came. What was committed stays so, whoever leads now;
+// and a log that lacks it holds nothing behind that could ever be committed
+// (docs/design/install.md).
 void Core::On(const InstallStaged& staged) {
   if (staging_ != staged.point) return;
   staging_.reset();
   if (role_ == Role::kCandidate || leadership_) return;
   const InstallPoint& point = staged.point;
-  const bool replace_anyway = Planted(Defect::kInstallReplacesNewer);
-  if ((HasThrough(point) || !MayInstall(point)) && !replace_anyway) return;
+  if (HasThrough(point) && !Planted(Defect::kInstallReplacesNewer)) return;
   DiskOperation& operation = NewDiskOperation();
   operation.install = point;
   log_.Install(point);
@@ -103,10 +95,7 @@ void Core::On(const InstallStaged& staged) {
 
 void Core::On(const Message& message, const InstallReply& reply) {
   Progress* progress = FollowerOf(message);
-  if (progress == nullptr) return;
-  if (!reply.rejected) return OnReport(message, reply.report, *progress);
-  // A newer point is wanted.
-  if (progress->state == ProgressState::kInstall) progress->offered.reset();
+  if (progress != nullptr) OnReport(message, reply.report, *progress);
 }
 
 }  // namespace varve::raft

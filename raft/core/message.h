@@ -87,7 +87,6 @@ struct InstallRequest {
   InstallPoint point;
 };
 struct InstallReply {
-  bool rejected = false;  // the receiver's log is newer in Raft's order
   FollowerReport report;
 };
 

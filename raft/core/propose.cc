@@ -92,4 +92,22 @@ void Core::AnswerProposals(Index through) {
   }
 }
 
+// Proposals of a lost leadership stay pending, for the commit at their index decides; but that may
+// come late, so that they must not count against a later leadership (trap 22).
+void Core::SetPendingAside() {
+  for (auto& [at, pending] : pending_) pending.frame_bytes = 0;
+  uncommitted_bytes_ = 0;
+  ticks_pending_ = 0;
+  if (Planted(Defect::kResultForgotten)) pending_.clear();
+}
+
+// A replica that was removed, or is cut off, may never hear what was committed.
+void Core::GiveUpOnPending() {
+  for (const auto& [at, pending] : pending_) {
+    effects_.results.push_back({pending.id, ProposalUnknown{}});
+  }
+  pending_.clear();
+  uncommitted_bytes_ = 0;
+}
+
 }  // namespace varve::raft

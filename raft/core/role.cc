@@ -7,7 +7,6 @@
 namespace varve::raft {
 
 // Keeps term and vote unless the term is a new one: a vote is never forgotten within its term.
-// Proposals of a lost leadership stay pending: the commit at their index decides.
 void Core::BecomeFollower(Term term, ReplicaId leader) {
   const bool changed = role_ != Role::kFollower || leader_ != leader || term != hard_state_.term;
   if (term > hard_state_.term) {
@@ -26,10 +25,7 @@ void Core::BecomeFollower(Term term, ReplicaId leader) {
     leadership_.reset();
     recent_.Clear();
     ticks_without_leader_ = options_.election_ticks;
-    if (Planted(Defect::kResultForgotten)) {
-      pending_.clear();
-      uncommitted_bytes_ = 0;
-    }
+    SetPendingAside();
   }
   role_ = Role::kFollower;
   leader_ = leader;

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "tests/sim/raft/checker.h"
-#include "tests/sim/raft/plain_quorum.h"
+#include "tests/sim/raft/naive_quorum.h"
 
 namespace varve::raftsim {
 namespace {
@@ -60,7 +60,7 @@ class Commits final : public Checker {
       const LogImage* image = disks_.DurableOf(voter);
       return image != nullptr && image->Holds(commit, last.term);
     };
-    if (!HasMajority(*step.before.configuration, durable, false)) {
+    if (!HasMajority(*step.before.configuration, durable)) {
       Violated("I5: ", Show(step.view.id), " commits ", commit, " without a durable majority");
     }
     for (Index i = ledger_->last() + 1; i <= commit; ++i) {

@@ -6,10 +6,13 @@
 #include <utility>
 
 #include "tests/sim/raft/checker.h"
-#include "tests/sim/raft/plain_quorum.h"
+#include "tests/sim/raft/naive_quorum.h"
 
 namespace varve::raftsim {
 namespace {
+
+// The shortest election timeout of the replicas.
+constexpr uint64_t kLoyalTicks = 10;
 
 class Elections final : public Checker {
  public:
@@ -24,10 +27,14 @@ class Elections final : public Checker {
     // Else one that can never win keeps those that can from trying.
     const bool waits_again = after.role == step.before.role && after.term == step.before.term &&
                              after.waited_ticks < step.before.waited_ticks;
-    if (step.received == MessageType::kPreVote && waits_again) {
+    const bool asked = step.received && step.received->type == MessageType::kPreVote;
+    if (asked && waits_again) {
       Violated("L1: ", Show(step.view.id), " waits again because another asked for a pre-vote");
     }
-    for (const Packet& packet : step.effects->messages) OnMessage(step, packet);
+    for (const Packet& packet : step.effects->messages) {
+      OnMessage(step, packet);
+      CheckLoyalty(step, packet);
+    }
     const bool elected = after.role == Role::kLeader &&
                          (step.before.role != Role::kLeader || step.before.term != after.term);
     if (elected) OnLeader(step);
@@ -50,6 +57,18 @@ class Elections final : public Checker {
                " and has another vote on disk");
     } else if (durable.term < packet.term) {
       Violated("I2: ", Show(step.view.id), " votes in term ", packet.term, " before it is durable");
+    }
+  }
+
+  // Who hears its leader deposes it only when it asked for that (thesis 4.2.3).
+  void CheckLoyalty(const Step& step, const Packet& packet) {
+    const bool grants = !packet.reject && (packet.type == MessageType::kPreVoteReply ||
+                                           packet.type == MessageType::kVoteReply);
+    const bool asked = step.received && !step.received->forced && step.received->from == packet.to;
+    const ReplicaState& before = step.before;
+    if (grants && asked && !before.leader.empty() && before.ticks_without_leader < kLoyalTicks) {
+      Violated("L1: ", Show(step.view.id), " votes for ", Show(packet.to), " and hears ",
+               Show(before.leader));
     }
   }
 
@@ -77,7 +96,7 @@ class Elections final : public Checker {
       const auto cast = votes_.find({voter, term});
       return cast != votes_.end() && cast->second == id;
     };
-    if (!HasMajority(*step.before.configuration, granted, false)) {
+    if (!HasMajority(*step.before.configuration, granted)) {
       Violated("I2: ", Show(id), " leads term ", term, " without a majority of named voters");
     }
     for (Index i = ledger_->last(); i > Index{0}; i = i - 1) {

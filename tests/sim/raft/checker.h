@@ -42,7 +42,7 @@ struct Step {
   ReplicaState before;
   ReplicaState after;
   const Outbox* effects = nullptr;
-  std::optional<MessageType> received;  // what the step was about, when it was a message
+  std::shared_ptr<const Packet> received;  // what the step was about, when it was a message
 };
 
 // What is demanded of the end of a run.

@@ -1,4 +1,4 @@
-// Checkers that no planted defect of the plain replica fires first: each sees its violation, and
+// Checkers that no planted defect fires first: each sees its violation, and
 // nothing in the lawful twin of it.
 #include <gtest/gtest.h>
 

@@ -56,7 +56,7 @@ int Main(int argc, char** argv) {
   if (report > 0) {
     Report total;
     for (uint64_t i = 0; i < report; ++i) {
-      const RunResult result = RunPlain(DrawOptions(seed + i), defect, &total.sites);
+      const RunResult result = RunCores(DrawOptions(seed + i), defect, &total.sites);
       total.Add(result);
       if (!result.violation.empty()) std::printf("%s\n", Failure(seed + i, result, defect).c_str());
     }
@@ -67,7 +67,7 @@ int Main(int argc, char** argv) {
   options.fault_steps = steps;
   if (shrink) options = Shrink(options, defect);
   options.tell = !hash;
-  const RunResult result = RunPlain(options, defect, nullptr);
+  const RunResult result = RunCores(options, defect, nullptr);
   if (!hash) return Print(result);
   std::printf("%016llx\n", static_cast<unsigned long long>(result.hash));
   return result.violation.empty() ? 0 : 1;

@@ -23,7 +23,7 @@ TEST(RaftSim, KeepsEveryInvariant) {
   const uint64_t least = Slow() ? 100 * 3600 * kSeconds : 4 * 3600 * kSeconds;
   Report report;
   for (uint64_t seed = FirstSeed(); report.simulated < least; ++seed) {
-    const RunResult result = RunPlain(DrawOptions(seed), Defect::kNone, &report.sites);
+    const RunResult result = RunCores(DrawOptions(seed), Defect::kNone, &report.sites);
     report.Add(result);
     ASSERT_EQ(result.violation, "") << Failure(seed, result, Defect::kNone);
   }
@@ -39,7 +39,7 @@ TEST(RaftSim, Corpus) {
   for (std::string line; std::getline(corpus, line);) {
     if (line.empty() || line[0] == '#') continue;
     const uint64_t seed = std::strtoull(line.c_str(), nullptr, 10);
-    const RunResult result = RunPlain(DrawOptions(seed), Defect::kNone, nullptr);
+    const RunResult result = RunCores(DrawOptions(seed), Defect::kNone, nullptr);
     EXPECT_EQ(result.violation, "") << Failure(seed, result, Defect::kNone);
     ++runs;
   }
@@ -48,10 +48,10 @@ TEST(RaftSim, Corpus) {
 
 TEST(RaftSim, EqualSeedsGiveEqualRuns) {
   for (const uint64_t seed : {7, 8}) {
-    const RunResult first = RunPlain(DrawOptions(seed), Defect::kNone, nullptr);
+    const RunResult first = RunCores(DrawOptions(seed), Defect::kNone, nullptr);
     SimOptions told = DrawOptions(seed);
     told.tell = true;  // which must not change the run
-    const RunResult again = RunPlain(told, Defect::kNone, nullptr);
+    const RunResult again = RunCores(told, Defect::kNone, nullptr);
     EXPECT_EQ(first.hash, again.hash);
     EXPECT_EQ(first.steps, again.steps);
     EXPECT_FALSE(again.story.empty());
@@ -59,8 +59,8 @@ TEST(RaftSim, EqualSeedsGiveEqualRuns) {
     std::printf("hash of seed %llu: %016llx\n", static_cast<unsigned long long>(seed),
                 static_cast<unsigned long long>(first.hash));
   }
-  EXPECT_NE(RunPlain(DrawOptions(7), Defect::kNone, nullptr).hash,
-            RunPlain(DrawOptions(8), Defect::kNone, nullptr).hash);
+  EXPECT_NE(RunCores(DrawOptions(7), Defect::kNone, nullptr).hash,
+            RunCores(DrawOptions(8), Defect::kNone, nullptr).hash);
 }
 
 TEST(RaftSim, ShrinkingKeepsTheViolation) {
@@ -68,7 +68,7 @@ TEST(RaftSim, ShrinkingKeepsTheViolation) {
   ASSERT_GT(caught.seeds, 0u);
   const SimOptions drawn = DrawOptions(caught.seeds);
   const SimOptions shrunk = Shrink(drawn, Defect::kVoteNotPersisted);
-  const RunResult result = RunPlain(shrunk, Defect::kVoteNotPersisted, nullptr);
+  const RunResult result = RunCores(shrunk, Defect::kVoteNotPersisted, nullptr);
   EXPECT_EQ(result.violation.substr(0, 3), caught.violation.substr(0, 3));
   EXPECT_LE(std::count(shrunk.on.begin(), shrunk.on.end(), true),
             std::count(drawn.on.begin(), drawn.on.end(), true));

@@ -1,5 +1,6 @@
 #include "tests/sim/raft/replica.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/check.h"
@@ -43,12 +44,17 @@ void LogImage::Trim(Index first) {
   entries.erase(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(gone));
 }
 
-std::string_view NameOf(MessageType type) {
-  static constexpr std::string_view kNames[kMessageTypes] = {
-      "pre_vote",   "pre_vote_reply",  "vote",    "vote_reply",    "append",     "append_reply",
-      "heartbeat",  "heartbeat_reply", "install", "install_reply", "read_probe", "read_probe_reply",
-      "timeout_now"};
-  return kNames[static_cast<size_t>(type)];
+void LogImage::Apply(const DiskWrite& write) {
+  if (write.truncate_from) Truncate(*write.truncate_from);
+  if (write.install) {
+    const HardState kept = hard_state;
+    *this = *write.install;
+    hard_state = kept;
+  }
+  if (write.trim_to) Trim(*write.trim_to);
+  for (const SimEntry& entry : write.entries) Append(entry);
+  if (write.hard_state) hard_state = *write.hard_state;
+  commit = std::max(commit, std::min(write.commit, last_index()));
 }
 
 }  // namespace varve::raftsim

@@ -1,6 +1,6 @@
 // What the simulator knows of a Raft replica: inputs, effects, and a state to judge. The only seam
-// between the simulator and an implementation; network, disk, scenarios and checkers see nothing
-// else. Single-threaded.
+// between the simulator and the core; network, disk, operations and checkers see nothing else.
+// Single-threaded.
 #ifndef VARVE_TESTS_SIM_RAFT_REPLICA_H_
 #define VARVE_TESTS_SIM_RAFT_REPLICA_H_
 
@@ -12,9 +12,13 @@
 
 #include "common/log_state.h"
 #include "raft/core/effects.h"
+#include "raft/core/message.h"
 
 namespace varve::raftsim {
 
+using raft::kMessageTypes;
+using raft::MessageType;
+using raft::NameOf;
 using raft::Role;
 
 // An entry as the simulator sees it. `payload` names what was proposed; no two proposals share one.
@@ -35,6 +39,8 @@ struct SimConfigurationAt {
   Index index;
   std::shared_ptr<const Configuration> configuration = std::make_shared<const Configuration>();
 };
+
+struct DiskWrite;
 
 // A log with its hard state: what a disk holds, and what an install ships.
 struct LogImage {
@@ -68,42 +74,23 @@ struct LogImage {
   void Append(SimEntry entry);
   // Moves the start to `first`, which is at most last_index() + 1.
   void Trim(Index first);
+  void Apply(const DiskWrite& write);
 };
 
-enum class MessageType : uint8_t {
-  kPreVote,
-  kPreVoteReply,
-  kVote,
-  kVoteReply,
-  kAppend,
-  kAppendReply,
-  kHeartbeat,
-  kHeartbeatReply,
-  kInstall,
-  kInstallReply,
-  kReadProbe,
-  kReadProbeReply,
-  kTimeoutNow,
-};
-inline constexpr size_t kMessageTypes = 13;
-std::string_view NameOf(MessageType type);
-
+// A message on its way: what the network and the checkers look at, and the message itself.
 struct Packet {
   MessageType type = MessageType::kHeartbeat;
   ReplicaId from;
   ReplicaId to;
   Term term;
   bool reject = false;  // of a reply
-  bool forced = false;  // vote: a leader asked for it
-  // Append: what comes before the entries. Votes: the candidate's last entry.
-  Index previous;
-  Term previous_term;
+  bool forced = false;  // of a vote: the leader asked for the election
+  Index previous;       // append: what comes before the entries
+  uint64_t entries = 0;
   Index commit;
-  std::vector<SimEntry> entries;
   Index acknowledged;  // append and install reply: durable through here, under the sender's term
-  Index hint;          // rejected append: try at or below
-  uint64_t context = 0;
-  std::shared_ptr<const LogImage> image;  // install
+  std::shared_ptr<const raft::Message> message;
+  std::shared_ptr<const LogImage> image;  // install: the files
 };
 
 // Durable as a whole or not at all, in order of sequence.
@@ -149,6 +136,7 @@ struct ReplicaState {
   Index durable;  // what the replica believes to be durable of its log
   bool confirmed = false;
   uint64_t waited_ticks = 0;                           // since the election timer was set
+  uint64_t ticks_without_leader = 0;                   // since a leader was heard of
   std::shared_ptr<const Configuration> configuration;  // acting
   // Must be zero at rest.
   uint64_t uncommitted_bytes = 0;

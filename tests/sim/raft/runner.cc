@@ -12,21 +12,23 @@ std::string InvariantOf(const RunResult& result) {
 
 }  // namespace
 
-RunResult RunPlain(const SimOptions& options, Defect defect, DefectSites* sites) {
-  World world(options, [defect, sites](ReplicaId self, uint64_t seed, const LogImage& image) {
-    PlainReplicaOptions replica;
-    replica.self = self;
-    replica.seed = seed;
-    replica.defect = defect;
-    replica.sites = sites;
-    return std::make_unique<PlainReplica>(replica, image);
+RunResult RunCores(const SimOptions& options, Defect defect, DefectSites* sites) {
+  raft::planted_defect = defect;
+  raft::defect_sites = {};
+  const auto proposals = std::make_shared<ConfigProposals>();
+  (*proposals)[{Index{1}, Term{1}}] = 0;  // the configuration that the world begins with
+  World world(options, [&](ReplicaId self, uint64_t seed, const LogImage& image) {
+    return std::make_unique<CoreReplica>(self, seed, image, proposals);
   });
-  return world.Run();
+  RunResult result = world.Run();
+  for (size_t i = 0; sites != nullptr && i < kDefects; ++i) (*sites)[i] += raft::defect_sites[i];
+  raft::planted_defect = Defect::kNone;
+  return result;
 }
 
 Catch Hunt(uint64_t first_seed, uint64_t limit, Defect defect) {
   for (uint64_t i = 0; i < limit; ++i) {
-    RunResult run = RunPlain(DrawOptions(first_seed + i), defect, nullptr);
+    RunResult run = RunCores(DrawOptions(first_seed + i), defect, nullptr);
     if (!run.violation.empty()) return {i + 1, run.violation, std::move(run)};
   }
   return {};
@@ -47,10 +49,10 @@ std::string Failure(uint64_t seed, const RunResult& result, Defect defect) {
 }
 
 SimOptions Shrink(SimOptions options, Defect defect) {
-  const RunResult first = RunPlain(options, defect, nullptr);
+  const RunResult first = RunCores(options, defect, nullptr);
   if (first.violation.empty()) return options;
   const auto fails = [&](const SimOptions& tried) {
-    return InvariantOf(RunPlain(tried, defect, nullptr)) == InvariantOf(first);
+    return InvariantOf(RunCores(tried, defect, nullptr)) == InvariantOf(first);
   };
   for (size_t fault = 0; fault < kFaults; ++fault) {
     SimOptions without = options;

@@ -1,17 +1,17 @@
-// Runs of plain replicas, what many of them reached, and the shortest form of one that fails.
+// Runs of cores, what many of them reached, and the shortest form of one that fails.
 #ifndef VARVE_TESTS_SIM_RAFT_RUNNER_H_
 #define VARVE_TESTS_SIM_RAFT_RUNNER_H_
 
 #include <string>
 #include <vector>
 
-#include "tests/sim/raft/plain_replica.h"
+#include "tests/sim/raft/core_replica.h"
 #include "tests/sim/raft/world.h"
 
 namespace varve::raftsim {
 
-// `sites` may be null.
-RunResult RunPlain(const SimOptions& options, Defect defect, DefectSites* sites);
+// `sites` counts how often each planted defect's guard was asked; it may be null.
+RunResult RunCores(const SimOptions& options, Defect defect, DefectSites* sites);
 
 struct Catch {
   uint64_t seeds = 0;     // runs until the first violation; 0: none in `limit`

@@ -2,8 +2,10 @@
 #include "tests/sim/raft/world.h"
 
 #include <algorithm>
+#include <stdexcept>
 #include <utility>
 
+#include "common/check.h"
 #include "common/sim/trace_hash.h"
 
 namespace varve::raftsim {
@@ -18,18 +20,10 @@ constexpr uint64_t kDemandedPerMinute = 100;
 constexpr size_t kStoryLines = 60;
 constexpr std::string_view kRoleNames[] = {"follower", "pre-candidate", "candidate", "leader"};
 
-void Apply(const DiskWrite& write, LogImage* log) {
-  if (write.truncate_from) log->Truncate(*write.truncate_from);
-  if (write.install) {
-    const HardState hard_state = log->hard_state;
-    *log = *write.install;
-    log->hard_state = hard_state;
-  }
-  if (write.trim_to) log->Trim(*write.trim_to);
-  for (const SimEntry& entry : write.entries) log->Append(entry);
-  if (write.hard_state) log->hard_state = *write.hard_state;
-  log->commit = std::max(log->commit, std::min(write.commit, log->last_index()));
-}
+struct BrokenInvariant : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+void ThrowBrokenInvariant(const std::string& message) { throw BrokenInvariant(message); }
 
 }  // namespace
 
@@ -65,7 +59,15 @@ World::World(const SimOptions& options, ReplicaFactory factory)
   Add(2 * kSeconds, Kind::kOperate, 0);
 }
 
+// An invariant that the core itself checks is one more checker.
 RunResult World::Run() {
+  internal::check_failed_hook = &ThrowBrokenInvariant;
+  RunResult result = RunPhases();
+  internal::check_failed_hook = nullptr;
+  return result;
+}
+
+RunResult World::RunPhases() {
   RunUntil(options_.fault_span);
   committed_before_healing_ = ledger_.last();
   HealAll();
@@ -152,10 +154,10 @@ void World::Handle(const Event& event) {
       ++result_.delivered[static_cast<size_t>(event.packet->type)];
       Tell(now_, " ", NameOf(event.packet->type), " ", Show(event.packet->from), " to ",
            Show(event.packet->to), " term ", event.packet->term, " previous ",
-           event.packet->previous, " entries ", event.packet->entries.size(), " commit ",
+           event.packet->previous, " entries ", event.packet->entries, " commit ",
            event.packet->commit, " acknowledged ", event.packet->acknowledged,
            event.packet->reject ? " rejected" : "");
-      receiving_ = event.packet->type;
+      receiving_ = event.packet;
       StepNode(node, [&](Replica& r) { r.Receive(*event.packet); });
       receiving_.reset();
       return;
@@ -184,8 +186,14 @@ ReplicaView World::ViewOf(const Node& node) const {
 
 void World::StepNode(Node& node, absl::FunctionRef<void(Replica&)> call) {
   ReplicaState before = node.state;
-  call(*node.replica);
-  Outbox out = node.replica->TakeEffects();
+  Outbox out;
+  try {
+    call(*node.replica);
+    out = node.replica->TakeEffects();
+  } catch (const BrokenInvariant& broken) {
+    result_.violation = StrCat("core: ", Show(node.id), " ", broken.what());
+    return;
+  }
   node.state = node.replica->state();
   if (before.role != node.state.role) {
     ++result_.roles[static_cast<size_t>(node.state.role)];
@@ -249,7 +257,7 @@ void World::Answer(const Result& result) {
 }
 
 void World::WriteTo(Node& node, DiskWrite write) {
-  Apply(write, &node.written);
+  node.written.Apply(write);
   node.pending.push_back(std::move(write));
   if (node.syncing == 0) StartSync(node);
 }
@@ -271,7 +279,7 @@ void World::FinishSync(Node& node) {
 void World::FinishWrite(Node& node) {
   const DiskWrite write = std::move(node.pending.front());
   node.pending.pop_front();
-  Apply(write, &node.durable);
+  node.durable.Apply(write);
   if (!node.replica || node.disk_failed) return;
   StepNode(node, [&](Replica& r) { r.DiskDone(write.sequence, write.term); });
 }

@@ -50,6 +50,8 @@ class World final : public Disks {
   [[nodiscard]] const LogImage* DurableOf(ReplicaId replica) const override;
 
  private:
+  RunResult RunPhases();
+
   enum class Kind : uint8_t { kTick, kDeliver, kDisk, kRestart, kFault, kPropose, kOperate, kMend };
   struct Event {
     SimTime at = 0;
@@ -131,7 +133,7 @@ class World final : public Disks {
   uint64_t last_order_ = 0;
   SimTime now_ = 0;
   bool healing_ = false;
-  std::optional<MessageType> receiving_;
+  std::shared_ptr<const Packet> receiving_;
   std::optional<SimTime> healed_commit_;
   Index committed_before_healing_;
   bool quiet_ = false;  // no load

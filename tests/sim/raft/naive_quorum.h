@@ -1,6 +1,6 @@
-// Majorities by their definition, for the plain replica and the checkers.
-#ifndef VARVE_TESTS_SIM_RAFT_PLAIN_QUORUM_H_
-#define VARVE_TESTS_SIM_RAFT_PLAIN_QUORUM_H_
+// Majorities by their definition, for the checkers: a twin of raft/core/quorum.h.
+#ifndef VARVE_TESTS_SIM_RAFT_NAIVE_QUORUM_H_
+#define VARVE_TESTS_SIM_RAFT_NAIVE_QUORUM_H_
 
 #include <vector>
 
@@ -16,14 +16,12 @@ bool HasMajorityOf(const std::vector<ReplicaId>& voters, const Granted& granted)
 }
 
 // Of the voters and, while the configuration is joint, of the outgoing ones (Ongaro's thesis 4.3).
-// `incoming_only` leaves the latter out; only a planted defect does that.
 template <class Granted>
-bool HasMajority(const Configuration& configuration, const Granted& granted, bool incoming_only) {
+bool HasMajority(const Configuration& configuration, const Granted& granted) {
   if (!HasMajorityOf(configuration.voters, granted)) return false;
-  return incoming_only || configuration.outgoing.empty() ||
-         HasMajorityOf(configuration.outgoing, granted);
+  return configuration.outgoing.empty() || HasMajorityOf(configuration.outgoing, granted);
 }
 
 }  // namespace varve::raftsim
 
-#endif  // VARVE_TESTS_SIM_RAFT_PLAIN_QUORUM_H_
+#endif  // VARVE_TESTS_SIM_RAFT_NAIVE_QUORUM_H_

@@ -1,0 +1,25 @@
+// Names of the core's planted defects, for command lines and tables.
+#ifndef VARVE_TESTS_SIM_RAFT_DEFECT_NAMES_H_
+#define VARVE_TESTS_SIM_RAFT_DEFECT_NAMES_H_
+
+#include <array>
+#include <optional>
+#include <string_view>
+
+#include "raft/core/defect.h"
+
+namespace varve::raftsim {
+
+using raft::Defect;
+using raft::kDefects;
+
+// How often each guard was asked, planted or not.
+using DefectSites = std::array<uint64_t, kDefects>;
+
+// "vote-not-persisted"
+std::string_view NameOf(Defect defect);
+std::optional<Defect> DefectNamed(std::string_view name);
+
+}  // namespace varve::raftsim
+
+#endif  // VARVE_TESTS_SIM_RAFT_DEFECT_NAMES_H_
