@@ -218,6 +218,7 @@ class Core {
   void LeaveJoint();
   void ResignAfterRemoval();
   [[nodiscard]] bool IsVoter(ReplicaId replica) const;
+  [[nodiscard]] bool MayBeNeededToLead() const;
 
   // replicate.cc
   void SendWhatIsDue();

@@ -14,6 +14,10 @@ bool IsIn(const std::vector<ReplicaId>& replicas, ReplicaId replica) {
   return std::find(replicas.begin(), replicas.end(), replica) != replicas.end();
 }
 
+bool IsVoterOf(const Configuration& configuration, ReplicaId replica) {
+  return IsIn(configuration.voters, replica) || IsIn(configuration.outgoing, replica);
+}
+
 bool DifferByOneAtMost(const std::vector<ReplicaId>& a, const std::vector<ReplicaId>& b) {
   std::vector<ReplicaId> difference;
   std::set_symmetric_difference(a.begin(), a.end(), b.begin(), b.end(),
@@ -42,9 +46,14 @@ void AddMembers(const Configuration& configuration, std::set<ReplicaId>* members
 
 }  // namespace
 
-bool Core::IsVoter(ReplicaId replica) const {
-  const Configuration& now = log_.configuration();
-  return IsIn(now.voters, replica) || IsIn(now.outgoing, replica);
+bool Core::IsVoter(ReplicaId replica) const { return IsVoterOf(log_.configuration(), replica); }
+
+// Who is removed by a configuration that is not committed may be the only one whose log is new
+// enough to lead until it is (Ongaro's thesis, 4.2.2). Its own vote does not count then.
+bool Core::MayBeNeededToLead() const {
+  const Configurations& known = log_.configurations();
+  return IsVoter(options_.self) ||
+         (known.uncommitted && IsVoterOf(known.committed.configuration, options_.self));
 }
 
 // One change at a time, and none before an entry of this term is committed: else two leaders could

@@ -80,7 +80,6 @@ TEST(CoreElectionTest, WhoMayNotCampaignStaysFollower) {
       {"an earlier incarnation is listed",
        {{Index{0}, Voters({{NodeId{1}, ReplicaEpoch{2}}})}, {}},
        Term{1}},
-      {"an uncommitted configuration acts", {alone, {{Index{9}, Voters({kPeer})}}}, Term{1}},
       {"terms are used up", {alone, {}}, kMaxTerm},
   };
   for (const Case& c : cases) {
@@ -95,6 +94,22 @@ TEST(CoreElectionTest, WhoMayNotCampaignStaysFollower) {
     EXPECT_EQ(h.core.role(), Role::kFollower) << c.name;
     EXPECT_EQ(h.core.term(), c.term) << c.name;
   }
+}
+
+// Ongaro's thesis, 4.2.2: it may be the only one whose log is new enough.
+TEST(CoreElectionTest, WhoAnUncommittedConfigurationRemovesStillCampaigns) {
+  CoreState state = StateWithEnd({Index{9}, Term{1}, Offset{8}, WallTime{1}}, 1);
+  state.configurations = {{Index{0}, Voters({kSelf, kPeer})}, {{Index{9}, Voters({kPeer})}}};
+  CoreHarness h(state);
+  h.Step(Campaign{});
+  EXPECT_EQ(h.core.role(), Role::kPreCandidate);
+  const VoteReply granted{true, true, Term{2}};
+  h.Step(Receive{{kGroup, kPeer, kSelf, Term{2}, granted}});
+  EXPECT_EQ(h.core.role(), Role::kCandidate);
+  h.CompleteAll();
+  EXPECT_EQ(h.core.role(), Role::kCandidate) << "its own vote does not count";
+  h.Step(Receive{{kGroup, kPeer, kSelf, Term{2}, VoteReply{false, true, Term{2}}}});
+  EXPECT_EQ(h.core.role(), Role::kLeader);
 }
 
 TEST(CoreElectionTest, ARestartCampaignsInAHigherTermThanItsVote) {
