@@ -11,6 +11,7 @@
 #include "common/random.h"
 #include "storage/journal.h"
 #include "storage/partition_log.h"
+#include "storage/space_class.h"
 
 namespace varve::storage {
 
@@ -22,6 +23,9 @@ struct DataDirectoryOptions {
   NodeId node;
   JournalOptions journal;
   size_t dirty_budget_bytes = 64ull << 20;
+  // Disk space held back, beyond what the dirty budget may need, for what is not user data; a
+  // quarter of it for hard state, Config entries and trims alone. 0: nothing is held back.
+  uint64_t reserve_bytes = 32ull << 20;
   // Memory for recently written entries of all logs, kept for readers that keep up.
   size_t cache_bytes = 32ull << 20;
   // Segment files kept open.
@@ -96,9 +100,11 @@ class DataDirectory {
   // Gives back what was reserved for entries that will never be written.
   virtual void ReturnDirty(size_t bytes) = 0;
 
-  // NO_SPACE while writes that were accepted wait for the disk to have room; new user data is to be
-  // refused meanwhile. Ends by itself.
-  [[nodiscard]] virtual absl::Status AdmitData() const = 0;
+  // NO_SPACE when new work of this class is to be refused, because the disk is full. What was
+  // written before has its room. Ends by itself, when space returns.
+  [[nodiscard]] virtual absl::Status Admit(SpaceClass wanted) const = 0;
+  [[nodiscard]] absl::Status AdmitData() const { return Admit(SpaceClass::kData); }
+  [[nodiscard]] virtual SpaceStats space_stats() const = 0;
   [[nodiscard]] virtual absl::Status health() const = 0;
   [[nodiscard]] virtual JournalStats journal_stats() const = 0;
   [[nodiscard]] virtual size_t dirty_bytes() const = 0;

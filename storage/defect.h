@@ -21,6 +21,7 @@ enum class Defect : uint8_t {
   kFailedSyncRetried,          // a second sync that succeeds counts
   kWriteErrorIgnored,          // of segments
   kSealLeftOut,                // the last acknowledged commit stays unprovable
+  kReserveIgnored,             // segments of a full disk wait with room held back
   kDamageTakenForTorn,         // damage at or below durable_through is cut
 };
 

@@ -79,7 +79,7 @@ FileNumber ParseFileNumber(std::string_view path) {
 
 bool BelongsAtTop(const DirectoryEntry& entry) {
   const std::string_view name = entry.name;
-  if (!entry.is_directory) return name == "LOCK" || name == "identity";
+  if (!entry.is_directory) return name == "LOCK" || name == "identity" || name == "reserve";
   return name == "fold" || name == "groups" || name == "journal" || name == "trash";
 }
 

@@ -67,6 +67,10 @@ LocalDirectory::LocalDirectory(FileSystem& files, const Clock& clock, DataDirect
       paths_(options_.path),
       context_{files_, std::make_shared<FilePool>(files, options_.max_open_files), {}},
       budget_(std::make_shared<DirtyBudget>(options_.dirty_budget_bytes)),
+      reserve_(std::make_shared<SpaceReserve>(
+          files_, paths_.reserve,
+          SpaceReserve::Sizes{options_.dirty_budget_bytes, options_.reserve_bytes},
+          *executors_.sync, clock_)),
       cache_(options_.cache_bytes),
       self_(std::make_shared<Handle>()) {
   self_->directory = this;
@@ -77,6 +81,7 @@ LocalDirectory::~LocalDirectory() {
     std::lock_guard lock(self_->mutex);
     self_->directory = nullptr;
   }
+  reserve_->Detach();
   if (writer_) writer_->Detach();
 }
 
@@ -90,16 +95,29 @@ absl::Status LocalDirectory::Start(Random& random) {
   VARVE_RETURN_IF_ERROR(TakeIdentity(random, &fresh));
   context_.identity = identity_;
   VARVE_RETURN_IF_ERROR(MakeDirectories());
+  VARVE_RETURN_IF_ERROR(reserve_->Open());
+  absl::Status status = StartJournal(fresh);
+  if (ReasonOf(status) == Reason::NO_SPACE) {
+    // Recovery may be repeated, like one that a crash cut short.
+    VARVE_RETURN_IF_ERROR(reserve_->ReleaseAll());
+    status = StartJournal(fresh);
+  }
+  VARVE_RETURN_IF_ERROR(status);
+  writer_->SetJournal(journal_.get());
+  journal_->SetNeedSegmentSync([writer = writer_] { writer->RequestSync(); });
+  reserve_->Start(replicas_.size());
+  ArmTrash();
+  return absl::OkStatus();
+}
+
+absl::Status LocalDirectory::StartJournal(bool fresh) {
   VARVE_ASSIGN_OR_RETURN(Checkpoint state, TakeJournal(fresh));
   writer_ = std::make_shared<SegmentWriter>(
       SegmentWriter::Parts{files_, *executors_.segments, *executors_.sync, clock_, budget_,
-                           paths_.groups, options_.sync_interval});
+                           reserve_, paths_.groups, options_.sync_interval});
   VARVE_ASSIGN_OR_RETURN(
       journal_, Journal::Begin(files_, paths_.journal, identity_, options_.journal,
                                std::move(state), *executors_.journal, clock_, executors_.sync));
-  writer_->SetJournal(journal_.get());
-  journal_->SetNeedSegmentSync([writer = writer_] { writer->RequestSync(); });
-  ArmTrash();
   return absl::OkStatus();
 }
 
@@ -216,7 +234,7 @@ absl::StatusOr<Checkpoint> LocalDirectory::TakeJournal(bool fresh) {
 // -----------------------------------------------------------------------------------------
 
 LogParts LocalDirectory::Parts() {
-  return {*journal_, writer_, cache_, budget_, *executors_.reader, context_};
+  return {*journal_, writer_, cache_, budget_, reserve_, *executors_.reader, context_};
 }
 
 std::vector<GroupId> LocalDirectory::groups() const {
@@ -260,7 +278,9 @@ void LocalDirectory::CreateLog(
       });
       return;
     }
-    if (!replicas_.emplace(group, replica).second) {
+    const bool added = replicas_.emplace(group, replica).second;
+    reserve_->SetReplicas(replicas_.size());
+    if (!added) {
       return shard.Post([done = std::move(done), group]() mutable {
         done(MakeError(Reason::ALREADY_EXISTS, "group ", group, " has a replica here"));
       });
@@ -291,116 +311,6 @@ void LocalDirectory::CreateLog(
                     });
 }
 
-void LocalDirectory::RemoveLog(GroupId group, Executor& shard, PartitionLog::Done done) {
-  std::shared_ptr<ReplicaFiles> replica;
-  {
-    std::lock_guard lock(mutex_);
-    if (auto node = replicas_.extract(group); !node.empty()) {
-      replica = std::move(node.mapped());
-      burying_[group];
-    }
-  }
-  if (!replica) {
-    return shard.Post([done = std::move(done), group]() mutable {
-      done(absl::NotFoundError(absl::StrCat("group ", group.value(), " has no replica here")));
-    });
-  }
-  JournalFrame frame;
-  frame.group = group;
-  frame.replica_epoch = replica->epoch;
-  {
-    std::lock_guard lock(replica->mutex);
-    VARVE_CHECK(!replica->log_open, "the log of group ", group, " is removed while it is open");
-    frame.sequence = replica->last_frame + 1;
-    frame.scalars = replica->scalars;
-    replica->cache.clear();
-  }
-  frame.steps.push_back(RemoveReplicaStep{});
-  const FrameSequence removal = frame.sequence;
-  const FileNumber number = journal_->NextFileNumber();
-  // Behind the writes of the replica that are still queued.
-  auto bury = WhileAlive([this, replica, removal, number] {
-    executors_.segments->Post(WhileAlive([this, replica, removal, number] {
-      executors_.sync->Post(WhileAlive([this, replica, removal, number] {
-        BuryReplica(replica, removal, number);
-        EndBurial(replica->group);
-      }));
-    }));
-  });
-  journal_->Submit(
-      std::move(frame), true,
-      [bury = std::move(bury), give_up = WhileAlive([this, group] { EndBurial(group); }), &shard,
-       done = std::move(done)](absl::Status status) mutable {
-        if (status.ok()) {
-          bury();
-        } else {
-          give_up();
-        }
-        shard.Post([done = std::move(done), status = std::move(status)]() mutable {
-          done(std::move(status));
-        });
-      });
-}
-
-void LocalDirectory::EndBurial(GroupId group) {
-  std::vector<Task> waiting;
-  {
-    std::lock_guard lock(mutex_);
-    if (auto node = burying_.extract(group); !node.empty()) waiting = std::move(node.mapped());
-  }
-  for (Task& creation : waiting) creation();
-}
-
-void LocalDirectory::BuryReplica(const std::shared_ptr<ReplicaFiles>& replica,
-                                 FrameSequence removal, FileNumber number) {
-  if (!writer_->health().ok()) return;
-  {
-    std::lock_guard lock(replica->mutex);
-    for (const PlacedSegment& placed : replica->segments)
-      context_.pool->Forget(placed.segment->path());
-    replica->unsynced.clear();
-    replica->removed = true;
-  }
-  // Numbers that no frame names are given again after a restart.
-  std::string target;
-  do {
-    target = JoinPath(paths_.trash, StrCat(GroupDirectoryName(replica->group), "-", number));
-    number = journal_->NextFileNumber();
-  } while (files_.Stat(target).ok());
-  absl::Status status = files_.Rename(replica->directory, target);
-  if (status.ok()) status = files_.SyncDirectory(paths_.trash);
-  if (status.ok()) status = files_.SyncDirectory(paths_.groups);
-  if (!status.ok()) return writer_->Fail(status);
-  journal_->NoteDurableInSegments(replica->group, removal, {});
-  ArmTrash();
-}
-
-// --- Trash
-// ----------------------------------------------------------------------------------------
-
-void LocalDirectory::ArmTrash() {
-  executors_.sync->RunAt(clock_.Now() + options_.trash_delay, WhileAlive([this] { EmptyTrash(); }));
-}
-
-// What lies there for a shorter time goes a little early: the delay protects from mistakes, not
-// from crashes.
-void LocalDirectory::EmptyTrash() {
-  const auto entries = files_.List(paths_.trash);
-  if (!entries.ok()) return;
-  for (const DirectoryEntry& entry : *entries) {
-    const std::string path = JoinPath(paths_.trash, entry.name);
-    if (!entry.is_directory) {
-      files_.RemoveFile(path).IgnoreError();
-      continue;
-    }
-    if (const auto inside = files_.List(path); inside.ok())
-      for (const DirectoryEntry& file : *inside)
-        files_.RemoveFile(JoinPath(path, file.name)).IgnoreError();
-    // What could not be removed is tried again after the next start.
-    files_.RemoveDirectory(path).IgnoreError();
-  }
-}
-
 // --- State
 // ----------------------------------------------------------------------------------------
 
@@ -409,10 +319,15 @@ absl::Status LocalDirectory::health() const {
   return writer_->health();
 }
 
-absl::Status LocalDirectory::AdmitData() const {
-  if (!writer_->waits_for_space() && !journal_->waits_for_space()) return absl::OkStatus();
-  return MakeError(Reason::NO_SPACE, "the disk of \"", paths_.root,
-                   "\" is full; writes resume by themselves when there is room");
+absl::Status LocalDirectory::Admit(SpaceClass wanted) const {
+  absl::Status status = reserve_->Admit(wanted, budget_->used());
+  const bool waits = writer_->waits_for_space() || journal_->waits_for_space();
+  if (status.ok() && waits && wanted != SpaceClass::kVital) {
+    status = MakeError(Reason::NO_SPACE, "the disk is full");
+  }
+  if (status.ok()) return status;
+  return AddContext(status, StrCat("data directory \"", paths_.root,
+                                   "\", whose writes resume by themselves when there is room"));
 }
 
 void LocalDirectory::Close(PartitionLog::Done done) {

@@ -40,7 +40,8 @@ class LocalDirectory final : public DataDirectory {
     return budget_->TryReserve(bytes, std::move(when_room));
   }
   void ReturnDirty(size_t bytes) override { budget_->Release(bytes); }
-  [[nodiscard]] absl::Status AdmitData() const override;
+  [[nodiscard]] absl::Status Admit(SpaceClass wanted) const override;
+  [[nodiscard]] SpaceStats space_stats() const override { return reserve_->stats(); }
   [[nodiscard]] absl::Status health() const override;
   [[nodiscard]] JournalStats journal_stats() const override { return journal_->stats(); }
   [[nodiscard]] size_t dirty_bytes() const override { return budget_->used(); }
@@ -53,6 +54,7 @@ class LocalDirectory final : public DataDirectory {
   absl::Status CreateIdentity(Random& random);
   absl::StatusOr<ContentsSeen> LookInto(const std::string& directory);
   absl::Status MakeDirectories();
+  absl::Status StartJournal(bool fresh);
   absl::StatusOr<Checkpoint> TakeJournal(bool fresh);
   [[nodiscard]] LogParts Parts();
   // What tasks on executors know of the directory: null once it is gone. Held while one of them
@@ -71,9 +73,10 @@ class LocalDirectory final : public DataDirectory {
   }
   // The group may be created again.
   void EndBurial(GroupId group);
-  // On the sync executor.
+  // On the sync executor. On a full disk it is tried again by itself.
   void BuryReplica(const std::shared_ptr<ReplicaFiles>& replica, FrameSequence removal,
                    FileNumber number);
+  absl::Status MoveToTrash(const ReplicaFiles& replica, FileNumber number);
   void EmptyTrash();
   void ArmTrash();
 
@@ -87,6 +90,7 @@ class LocalDirectory final : public DataDirectory {
   WallTime newest_append_time_;
   SegmentContext context_;  // complete once the identity is known
   const std::shared_ptr<DirtyBudget> budget_;
+  const std::shared_ptr<SpaceReserve> reserve_;
   EntryCache cache_;
   std::unique_ptr<FileLock> lock_;
   std::shared_ptr<SegmentWriter> writer_;

@@ -21,8 +21,9 @@ struct DirectoryPaths {
         identity(JoinPath(root, "identity")),
         journal(JoinPath(root, "journal")),
         groups(JoinPath(root, "groups")),
-        trash(JoinPath(root, "trash")) {}
-  std::string root, lock, identity, journal, groups, trash;
+        trash(JoinPath(root, "trash")),
+        reserve(JoinPath(root, "reserve")) {}
+  std::string root, lock, identity, journal, groups, trash, reserve;
 };
 
 struct Recovered {

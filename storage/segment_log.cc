@@ -237,18 +237,22 @@ void SegmentLog::Submit(Draft draft, bool urgent, Done done) {
   if (!files_->segments.empty())
     draft.work.end = {files_->segments.back().segment->file(), files_->segments.back().end,
                       end.last_index, end.next_offset};
+  draft.work.disk_bytes = DiskBytesOf(draft.work);
+  parts_.reserve->Charge(draft.work.disk_bytes);
   for (const auto& [last, bytes] : draft.cached) parts_.cache.Added(files_, last, bytes);
   // On the journal's executor: hand over to the writer first, so that nothing that was acknowledged
   // can be forgotten, whatever happens to this log meanwhile.
   parts_.journal.Submit(
       std::move(draft.frame), urgent,
-      [writer = parts_.writer, budget = parts_.budget, &shard = shard_, self = self_,
-       work = std::move(draft.work), through = end.last_index, truncations = files_->truncations,
-       done = std::move(done)](absl::Status status) mutable {
-        if (status.ok())
+      [writer = parts_.writer, budget = parts_.budget, reserve = parts_.reserve, &shard = shard_,
+       self = self_, work = std::move(draft.work), through = end.last_index,
+       truncations = files_->truncations, done = std::move(done)](absl::Status status) mutable {
+        if (status.ok()) {
           writer->Enqueue(std::move(work));
-        else if (work.dirty_bytes > 0)
-          budget->Release(work.dirty_bytes);
+        } else {
+          if (work.dirty_bytes > 0) budget->Release(work.dirty_bytes);
+          reserve->Return(work.disk_bytes);
+        }
         shard.Post([self, through, truncations, done = std::move(done),
                     status = std::move(status)]() mutable {
           if (*self == nullptr) return;

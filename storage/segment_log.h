@@ -19,6 +19,7 @@ struct LogParts {
   std::shared_ptr<SegmentWriter> writer;
   EntryCache& cache;
   std::shared_ptr<DirtyBudget> budget;
+  std::shared_ptr<SpaceReserve> reserve;
   Executor& reader;
   SegmentContext context;
 };

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/error.h"
+#include "common/limits.h"
 #include "storage/defect.h"
 
 namespace varve::storage {
@@ -19,6 +20,20 @@ absl::Status Synced(const absl::Status& status) {
 }
 
 }  // namespace
+
+uint64_t DiskBytesOf(const FileWork& work) {
+  const auto blocks = [](uint64_t bytes) {
+    return (bytes + limits::kBlockBytes - 1) / limits::kBlockBytes;
+  };
+  // A name takes an inode and may take a block of its directory.
+  uint64_t taken = work.create_directory ? 2 : 0;
+  for (const FileWork::Append& append : work.appends) {
+    uint64_t end = append.position;
+    for (const Entry& entry : append.entries) end += entry.frame.size();
+    taken += append.create ? blocks(end) + 2 : blocks(end) - blocks(append.position);
+  }
+  return taken * limits::kBlockBytes;
+}
 
 absl::Status SegmentWriter::health() const {
   std::lock_guard lock(mutex_);
@@ -58,13 +73,22 @@ void SegmentWriter::CarryHeld() {
   while (!held_.empty()) {
     FileWork& work = held_.front();
     if (health().ok()) {
-      const absl::Status status = CarryFiles(work);
+      const absl::Status status = CarryWithReserve(work);
       if (ReasonOf(status) == Reason::NO_SPACE) return WaitForSpace();
       if (!status.ok() && !Planted(Defect::kWriteErrorIgnored)) Fail(status);
     }
     waits_for_space_.store(false);
     FinishWork(work);
     held_.pop_front();
+  }
+}
+
+absl::Status SegmentWriter::CarryWithReserve(FileWork& work) {
+  while (true) {
+    absl::Status status = CarryFiles(work);
+    if (ReasonOf(status) != Reason::NO_SPACE) return status;
+    if (Planted(Defect::kReserveIgnored)) return status;
+    VARVE_RETURN_IF_ERROR(parts_.reserve->Draw(work.disk_bytes));
   }
 }
 
@@ -89,6 +113,7 @@ void SegmentWriter::FinishWork(FileWork& work) {
     MarkDirty(work.replica);
   }
   if (work.dirty_bytes > 0) parts_.budget->Release(work.dirty_bytes);
+  parts_.reserve->Return(work.disk_bytes);
 }
 
 // The replica's mutex is held. Everything up to `end` lies in files.
@@ -225,6 +250,7 @@ absl::Status SegmentWriter::SyncReplica(ReplicaFiles& replica) {
   }
   for (const auto& segment : segments)
     if (!Planted(Defect::kRecycledBeforeSegmentSync)) VARVE_RETURN_IF_ERROR(segment->SyncData());
+  if (parts_.reserve->is_short()) rows.clear();  // hints; a later pass saves them
   for (const auto& [segment, unsaved] : rows) {
     absl::Status saved = segment->SaveIndex(unsaved);
     // A hint that a full disk does not take; the next pass tries again.

@@ -14,6 +14,7 @@
 #include "storage/entry_cache.h"
 #include "storage/journal.h"
 #include "storage/replica_files.h"
+#include "storage/space_reserve.h"
 
 namespace varve::storage {
 
@@ -36,14 +37,18 @@ struct FileWork {
   std::vector<Append> appends;
   // Where the log's files end after this frame.
   SyncPoint end;
-  size_t dirty_bytes = 0;  // given back when done
+  size_t dirty_bytes = 0;   // given back when done
+  uint64_t disk_bytes = 0;  // likewise, to the reserve
 };
+// Most that the work can take of the disk, in whole blocks.
+uint64_t DiskBytesOf(const FileWork& work);
 
 // Thread-safe. Writes run on one executor in the order of Enqueue, syncs on another. A pass covers
-// what was written before it began. On a full disk writes wait, in their order, and are tried again
-// by themselves. Any other error of a write, and any of a sync, is final: the directory is failed,
-// nothing more is written, and no frame is reported durable. Order on disk: a truncation removes
-// later segments first, and a segment's index before it.
+// what was written before it began. A write that finds the disk full takes room from the reserve;
+// when that is used up, writes wait, in their order, and are tried again by themselves. Any other
+// error of a write, and any of a sync, is final: the directory is failed, nothing more is written,
+// and no frame is reported durable. Order on disk: a truncation removes later segments first, and a
+// segment's index before it.
 class SegmentWriter : public std::enable_shared_from_this<SegmentWriter> {
  public:
   struct Parts {
@@ -52,6 +57,7 @@ class SegmentWriter : public std::enable_shared_from_this<SegmentWriter> {
     Executor& syncs;
     const Clock& clock;
     std::shared_ptr<DirtyBudget> budget;
+    std::shared_ptr<SpaceReserve> reserve;
     std::string groups_directory;
     Nanos sync_interval;
   };
@@ -77,6 +83,8 @@ class SegmentWriter : public std::enable_shared_from_this<SegmentWriter> {
  private:
   void Carry(FileWork work);
   void CarryHeld();
+  // CarryFiles, with room from the reserve where the disk has none.
+  absl::Status CarryWithReserve(FileWork& work);
   void WaitForSpace();
   void FinishWork(FileWork& work);
   absl::Status CarryFiles(FileWork& work);

@@ -84,6 +84,15 @@ constexpr auto kSettings = std::to_array<Setting>({
      .max = 64 * kGiB,
      .description = "Memory for entries that are in the journal and not yet in segments. Appends "
                     "wait when it is used up."},
+    {.key = "storage.reserve_bytes",
+     .type = SettingType::kBytes,
+     .initial = "32MiB",
+     .min = kMiB,
+     .max = 64 * kGiB,
+     .description = "Disk space held back, besides storage.dirty_budget_bytes and 4 KiB for each "
+                    "replica, in the file reserve of the data directory. On a full disk appends of "
+                    "users are refused, and internal partitions, elections and trims go on in it; "
+                    "its last quarter is for hard state, voters and trims alone."},
     {.key = "storage.cache_bytes",
      .type = SettingType::kBytes,
      .initial = "32MiB",

@@ -60,7 +60,9 @@ void Partition::Append(FrameBuffer batch, uint32_t records, AppendDone done) {
   VARVE_CHECK(shard_.InExecutor());
   if (stopped_)
     return Reply(std::move(done), MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
-  if (absl::Status full = directory_.AdmitData(); !full.ok())
+  const auto wanted =
+      options_.group < kFirstTopicGroup ? storage::SpaceClass::kSystem : storage::SpaceClass::kData;
+  if (absl::Status full = directory_.Admit(wanted); !full.ok())
     return Reply(std::move(done), std::move(full));
   waiting_for_room_.push_back({std::move(batch), records, std::move(done)});
   AdmitWaiting();
@@ -102,6 +104,8 @@ void Partition::ProposeBatch(PendingAppend append) {
 // The leader alone decides where segments begin, so that they are equal on every replica.
 void Partition::BeginSegmentIfFull(uint64_t next_frame_bytes) {
   if (!serving() || bytes_in_segment_ + next_frame_bytes <= policy_.segment_bytes) return;
+  // On a full disk the segment goes on: a new file takes more of it.
+  if (!directory_.Admit(storage::SpaceClass::kSystem).ok()) return;
   BeginSegment();
 }
 

@@ -89,6 +89,7 @@ BrokerOptions BrokerProcess::MakeOptions() const {
   directory.journal.max_live_files =
       static_cast<uint32_t>(config_.Number("journal.max_live_files"));
   directory.dirty_budget_bytes = view_.dirty_budget_bytes;
+  directory.reserve_bytes = static_cast<uint64_t>(config_.Number("storage.reserve_bytes"));
   directory.cache_bytes = static_cast<size_t>(config_.Number("storage.cache_bytes"));
   directory.max_open_files = static_cast<uint32_t>(config_.Number("storage.max_open_files"));
   directory.sync_interval = config_.Number("storage.sync_interval");

@@ -123,6 +123,7 @@ DataDirectoryOptions SmallOptions() {
   options.journal.max_live_files = 3;
   options.cache_bytes = 16 << 10;
   options.dirty_budget_bytes = 256 << 10;
+  options.reserve_bytes = 64 << 10;
   options.max_open_files = 4;
   return options;
 }

@@ -82,6 +82,7 @@ INSTANTIATE_TEST_SUITE_P(
         Planting{Defect::kEntryChecksumIgnored, "EntryChecksumIgnored", RunDamage},
         Planting{Defect::kFailedSyncRetried, "FailedSyncRetried", RunFailingDisk},
         Planting{Defect::kWriteErrorIgnored, "WriteErrorIgnored", RunFailingDisk},
+        Planting{Defect::kReserveIgnored, "ReserveIgnored", RunFailingDisk},
         Planting{Defect::kSealLeftOut, "SealLeftOut", RunDamage},
         Planting{Defect::kDamageTakenForTorn, "DamageTakenForTorn", RunDamage}),
     [](const auto& tested) { return std::string(tested.param.name); });

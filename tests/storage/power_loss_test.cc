@@ -53,6 +53,7 @@ class ScriptedRun {
     const absl::Status opened = host.Open();
     ASSERT_TRUE(opened.ok() || host.disk.dead()) << opened;
     if (!opened.ok()) return;
+    host.scheduler.RunFor(kMillisecond);  // the reserve is filled, or the disk dies of that
     for (auto& [group, replica] : replicas) {
       const bool present = host.logs.contains(group);
       ASSERT_TRUE(present || !replica.must_exist) << "group " << group;

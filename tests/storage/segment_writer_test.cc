@@ -27,9 +27,11 @@ TEST(SegmentWriter, PostsNothingOnceDetached) {
   ASSERT_TRUE(host.Start().ok());
   const auto writes = host.scheduler.NewExecutor("writes");
   CountingExecutor syncs;
+  const auto reserve = std::make_shared<SpaceReserve>(host.disk, "reserve", SpaceReserve::Sizes{},
+                                                      syncs, host.scheduler.clock());
   const auto writer = std::make_shared<SegmentWriter>(
       SegmentWriter::Parts{host.disk, *writes, syncs, host.scheduler.clock(),
-                           std::make_shared<DirtyBudget>(1 << 20), "groups", kSecond});
+                           std::make_shared<DirtyBudget>(1 << 20), reserve, "groups", kSecond});
   writer->SetJournal(host.journal.get());
   writer->RequestSync();
   writer->Drain([](const absl::Status&) { ADD_FAILURE() << "called after the end"; });
