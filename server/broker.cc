@@ -74,6 +74,8 @@ void Broker::Start(absl::AnyInvocable<void(absl::Status)> ready) {
 void Broker::StartController(absl::AnyInvocable<void(absl::Status)> ready) {
   Partition* metadata = host_->Find(kMetadataGroup);
   VARVE_CHECK(metadata != nullptr);
+  if (absl::Status suspect = metadata->suspicion(); !suspect.ok())
+    return ready(AddContext(suspect, "the metadata partition"));
   const storage::DirectoryIdentity identity = directory_->identity();
   controller_ = std::make_unique<Controller>(
       ControllerOptions{{identity.node, ReplicaEpoch(1)}, identity.cluster}, *host_, *metadata,

@@ -57,7 +57,9 @@ struct Bootstrap {
 struct RecoveryReport {
   bool created = false;  // the directory was empty
   uint64_t replicas = 0, frames_replayed = 0, bytes_replayed = 0, files_trashed = 0;
-  std::vector<std::string> notes;  // what was cut and why
+  // Damaged segments of replicas that go on; replicas that neither vote nor acknowledge.
+  uint64_t damaged = 0, suspect = 0;
+  std::vector<std::string> notes;  // what was cut or is damaged, and why
 };
 
 // Open and the destructor block; everything else is thread-safe and does not.

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -28,6 +29,12 @@ struct SegmentSpan {
   uint64_t bytes = 0;
   WallTime begin_time;  // append time of its segment start; of the last entry where not known
   WallTime max_append_time;
+};
+
+// Entries that cannot be read any more, both ends included.
+struct DamagedRange {
+  Index first, last;
+  std::string why;
 };
 
 // Where a record timestamp or append time is found.
@@ -61,6 +68,12 @@ class PartitionLog {
   [[nodiscard]] virtual const Configurations& configurations() const = 0;
   // Last index that is durable in the journal or in synced segments.
   [[nodiscard]] virtual Index durable_index() const = 0;
+  // Grades of damage, as recovery found it (docs/recovery.md). A damaged replica goes on, and reads
+  // of these ranges fail with DATA_LOSS.
+  [[nodiscard]] virtual std::vector<DamagedRange> damaged_ranges() const = 0;
+  // REPLICA_SUSPECT when a vote or an acknowledged entry may be lost: every write gets that answer,
+  // so that the replica neither votes nor acknowledges; what verifies can be read. Else OK.
+  [[nodiscard]] virtual absl::Status suspicion() const = 0;
   // Bytes of the segments, for metrics and for the decision to roll: of all, and of the active one.
   [[nodiscard]] virtual uint64_t size_bytes() const = 0;
   [[nodiscard]] virtual uint64_t active_segment_bytes() const = 0;

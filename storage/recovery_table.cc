@@ -154,6 +154,10 @@ std::string_view NameOf(RecoveryVerdict verdict) {
       return "remove";
     case kTrash:
       return "trash";
+    case kDamaged:
+      return "damaged";
+    case kSuspect:
+      return "suspect";
     case kRefuse:
       return "refuse";
   }

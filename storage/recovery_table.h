@@ -31,6 +31,8 @@ enum class RecoveryVerdict : uint8_t {
   kRebuild,  // derived: made again from what it is derived from
   kRemove,   // derived, of something that is gone
   kTrash,    // belongs to nothing: move to the trash
+  kDamaged,  // the replica goes on, and the range is not read
+  kSuspect,  // the replica neither votes nor acknowledges; the others go on
   kRefuse,   // refuse the directory
 };
 std::string_view NameOf(RecoveryVerdict verdict);
@@ -245,7 +247,7 @@ struct RecoveryRowInfo {
   std::string_view name;   // "TornCommit"
   std::string_view table;  // "commit"
   RecoveryVerdict verdict;
-  Reason error;                  // of a refusal; OK otherwise
+  Reason error;                  // of a refusal or damage; OK otherwise
   std::string_view reason;       // one line
   std::string_view unreachable;  // why no directory leads here; empty for all others
   std::string_view pattern;      // as in recovery_table.inc

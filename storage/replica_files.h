@@ -10,8 +10,10 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "common/entry.h"
 #include "common/meta_entry.h"
+#include "storage/partition_log.h"
 #include "storage/replica_state.h"
 #include "storage/segment.h"
 
@@ -23,6 +25,7 @@ struct PlacedSegment {
   uint64_t end = 0;          // position behind the last entry that was given to the journal
   uint64_t written_end = 0;  // position behind the last entry in the file
   WallTime begin_time;       // append time of the segment start; 0: not read
+  absl::Status damage;       // entries at `end` and beyond are damaged, and why; OK: none
 };
 
 // Where segments stand after the writer has carried out a frame.
@@ -70,6 +73,9 @@ struct ReplicaFiles {
   std::vector<EpochStart> epochs;
   std::vector<PlacedSegment> segments;  // by first index; the last is active
   Index durable_index;
+  // Why the replica is suspect, REPLICA_SUSPECT; OK when it is not. Set before the log is opened.
+  absl::Status suspicion;
+  std::vector<DamagedRange> damaged;      // by first index, as recovery found it
   std::deque<PendingTrim> pending_trims;  // by index
   // Grows whenever the log start moves: what a reader looked up before may be gone.
   uint64_t trims = 0;

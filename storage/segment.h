@@ -40,6 +40,12 @@ struct WalkStart {
   Index first_index;
 };
 
+// What of a segment verifies from its beginning on.
+struct SegmentPrefix {
+  uint64_t end = 0;
+  Index last_index;
+};
+
 // Largest record timestamp of a frame of which at least the batch's header is given; -1 for a frame
 // without records.
 WallTime MaxRecordTimestamp(const EntryHeader& header, std::string_view frame);
@@ -91,6 +97,10 @@ class Segment {
   absl::Status Load(uint64_t end, RecoveryTrace* trace = nullptr);
   // As Load, where the end is known by its last entry: returns the position behind it.
   absl::StatusOr<uint64_t> LoadUpTo(const LogEnd& end, RecoveryTrace* trace = nullptr);
+  // Of a segment that did not load: verifies every byte from the beginning on up to the entry
+  // `through`, the last that it should hold. What lies beyond is forgotten by the index. An error
+  // is one of the disk.
+  absl::StatusOr<SegmentPrefix> VerifiedPrefix(Index through);
   // Calls `visit` for frames from `start` on below `end` until it returns false. The headers are
   // decoded; with `verify`, whole frames are verified.
   absl::Status Walk(WalkStart start, uint64_t end, bool verify,

@@ -36,6 +36,13 @@ std::vector<LogEnd> SegmentLog::ends() const {
   return ends;
 }
 
+std::vector<DamagedRange> SegmentLog::damaged_ranges() const {
+  std::vector<DamagedRange> out;
+  for (const DamagedRange& range : files_->damaged)
+    if (range.last >= files_->scalars.start.index) out.push_back(range);
+  return out;
+}
+
 uint64_t SegmentLog::size_bytes() const {
   std::lock_guard lock(files_->mutex);
   uint64_t bytes = 0;
@@ -74,7 +81,8 @@ SegmentLog::Draft SegmentLog::NewDraft() {
 
 void SegmentLog::Write(LogWrite write, Done done) {
   VARVE_CHECK(shard_.InExecutor());
-  const absl::Status health = parts_.writer->health();
+  absl::Status health = parts_.writer->health();
+  health.Update(files_->suspicion);
   if (!health.ok()) {
     size_t reserved = 0;
     for (const Entry& entry : write.entries)

@@ -41,6 +41,8 @@ class SegmentLog final : public PartitionLog {
     return files_->configurations;
   }
   [[nodiscard]] Index durable_index() const override { return files_->durable_index; }
+  [[nodiscard]] std::vector<DamagedRange> damaged_ranges() const override;
+  [[nodiscard]] absl::Status suspicion() const override { return files_->suspicion; }
   [[nodiscard]] uint64_t size_bytes() const override;
   [[nodiscard]] uint64_t active_segment_bytes() const override;
   [[nodiscard]] std::optional<Term> TermAt(Index index) const override;

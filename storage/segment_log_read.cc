@@ -31,7 +31,8 @@ struct FilePlace {
   std::shared_ptr<Segment> segment;
   uint64_t end = 0;
   WalkStart start;
-  Index last_in_file;  // entries beyond lie in the next segment or in memory
+  Index last_in_file;   // entries beyond lie in the next segment or in memory
+  absl::Status damage;  // why the file ends early, if it does
 };
 
 // The segment with the entry at `index`, or with `offset`. The mutex is held.
@@ -41,7 +42,7 @@ FilePlace Locate(const ReplicaFiles& files, std::optional<Offset> offset, Index 
                           : files.segments[i].segment->first_index() > index))
     --i;
   const PlacedSegment& placed = files.segments[i];
-  FilePlace out{placed.segment, placed.written_end, {}, files.written_index};
+  FilePlace out{placed.segment, placed.written_end, {}, files.written_index, placed.damage};
   if (i + 1 < files.segments.size())
     out.last_in_file = std::min(out.last_in_file, files.segments[i + 1].segment->first_index() - 1);
   out.start = offset ? placed.segment->Before(*offset) : placed.segment->Before(index);
@@ -87,6 +88,7 @@ absl::StatusOr<ReadResult> ReadBlocking(ReplicaFiles& files, Index from,
     if (files.truncations != truncations || files.trims != trims) continue;
     if (!entries.ok()) return entries.status();
     if (!entries->empty()) return ReadResult{*std::move(entries)};
+    if (!place.damage.ok()) return place.damage;  // never what lies behind it instead
     if (!sought && place.last_in_file < from)
       return MakeError(Reason::INTERNAL, "group ", files.group, ": index ", from,
                        " is neither in memory nor in segment \"", place.segment->path(), "\"");
@@ -125,10 +127,11 @@ absl::StatusOr<std::optional<TimeLookup>> FindTimeBlocking(ReplicaFiles& files, 
     }
     absl::Status status;
     for (const PlacedSegment& placed : places) {
-      if (placed.segment->max_append_time() < time) continue;
+      if (placed.segment->max_append_time() < time && placed.damage.ok()) continue;
       status.Update(
           placed.segment->Walk(placed.segment->BeforeTime(time), placed.written_end, false,
                                [&](const EntryHeader& header, uint64_t) { return visit(header); }));
+      if (!found) status.Update(placed.damage);
       if (found || !status.ok()) break;
     }
     std::lock_guard lock(files.mutex);

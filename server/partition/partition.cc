@@ -31,7 +31,10 @@ Partition::~Partition() {
   *self_ = nullptr;
 }
 
-void Partition::Start() { raft_->Start(); }
+// A suspect replica is given no time: it neither votes nor leads.
+void Partition::Start() {
+  if (log_->suspicion().ok()) raft_->Start();
+}
 
 void Partition::Stop() {
   if (stopped_) return;
@@ -60,6 +63,8 @@ void Partition::Append(FrameBuffer batch, uint32_t records, AppendDone done) {
   VARVE_CHECK(shard_.InExecutor());
   if (stopped_)
     return Reply(std::move(done), MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
+  if (absl::Status suspect = log_->suspicion(); !suspect.ok())
+    return Reply(std::move(done), std::move(suspect));
   const auto wanted =
       options_.group < kFirstTopicGroup ? storage::SpaceClass::kSystem : storage::SpaceClass::kData;
   if (absl::Status full = directory_.Admit(wanted); !full.ok())
@@ -205,6 +210,9 @@ absl::Status Partition::CheckReadable(Offset from) const {
   if (from < now.log_start)
     return MakeError(Reason::OFFSET_OUT_OF_RANGE, "offset ", from, " is below the log start ",
                      now.log_start);
+  // Of a suspect replica nobody knows how far the log went.
+  if (!log_->suspicion().ok())
+    return from < now.high_watermark ? absl::OkStatus() : log_->suspicion();
   if (!serving())
     return MakeError(Reason::OFFSET_NOT_AVAILABLE,
                      "the partition has no leader yet that has committed in its term");
@@ -313,7 +321,7 @@ void Partition::WakeAllReaders() {
 }
 
 void Partition::AwaitServing(Task wake) {
-  if (stopped_ || serving()) return shard_.Post(std::move(wake));
+  if (stopped_ || serving() || !log_->suspicion().ok()) return shard_.Post(std::move(wake));
   serving_waiters_.push_back(std::move(wake));
 }
 

@@ -110,6 +110,8 @@ class Partition final : private raft::GroupListener {
 
   [[nodiscard]] GroupId group() const { return options_.group; }
   [[nodiscard]] bool serving() const;
+  // REPLICA_SUSPECT when the log is: it serves what is committed and verifies, and nothing else.
+  [[nodiscard]] absl::Status suspicion() const { return log_->suspicion(); }
   [[nodiscard]] LogBounds bounds() const;
   [[nodiscard]] Term leader_epoch() const;
   [[nodiscard]] NodeId leader() const;

@@ -21,8 +21,9 @@ constexpr int64_t kLeastReviewMs = 10;
 
 void Partition::TrimTo(std::optional<Offset> before, TrimDone done) {
   VARVE_CHECK(shard_.InExecutor());
-  if (absl::Status status = CheckReadable(bounds().log_start); !status.ok())
-    return ReplyTrim(std::move(done), std::move(status));
+  absl::Status status = log_->suspicion();
+  if (status.ok()) status = CheckReadable(bounds().log_start);
+  if (!status.ok()) return ReplyTrim(std::move(done), std::move(status));
   const LogBounds now = bounds();
   const Offset to = before.value_or(now.high_watermark);
   if (to < Offset{0} || to > now.high_watermark)

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "common/random.h"
 #include "common/record_batch_builder.h"
 #include "common/sim/sim_file_system.h"
@@ -25,24 +26,17 @@ class SimBroker {
  public:
   explicit SimBroker(uint64_t seed)
       : scheduler(seed), random_(SeededRandom(seed)), disk_(&scheduler, {.seed = seed}) {
-    BrokerExecutors executors;
-    executors.shards = {Make("shard0"), Make("shard1")};
-    executors.storage.journal = Make("journal");
-    executors.storage.segments = Make("segments");
-    executors.storage.sync = Make("sync");
-    executors.storage.reader = Make("reader");
-    executors.background = Make("background");
-    BrokerOptions options;
-    options.directory.path = "data";
-    options.directory.node = NodeId(1);
-    auto opened =
-        Broker::Open(disk_, scheduler.clock(), *random_, storage::OpenMemoryStateStore(state_disk_),
-                     options, std::move(executors));
-    EXPECT_TRUE(opened.ok()) << opened.status();
-    broker_ = std::move(*opened);
-    std::optional<absl::Status> ready;
-    broker_->Start([&](absl::Status status) { ready = std::move(status); });
-    EXPECT_TRUE(scheduler.RunUntil([&] { return ready.has_value(); }, 60 * kSecond));
+    const absl::Status started = Start();
+    EXPECT_TRUE(started.ok()) << started;
+  }
+  // The process ends, `meanwhile` may change the disk, and another begins. The broker exists only
+  // when that is OK.
+  absl::Status Restart(absl::FunctionRef<void(SimFileSystem&)> meanwhile) {
+    broker_.reset();
+    executors_.clear();
+    disk_.ProcessCrash();
+    meanwhile(disk_);
+    return Start();
   }
   ~SimBroker() {
     broker_.reset();
@@ -94,6 +88,27 @@ class SimBroker {
   SimScheduler scheduler;
 
  private:
+  absl::Status Start() {
+    BrokerExecutors executors;
+    executors.shards = {Make("shard0"), Make("shard1")};
+    executors.storage.journal = Make("journal");
+    executors.storage.segments = Make("segments");
+    executors.storage.sync = Make("sync");
+    executors.storage.reader = Make("reader");
+    executors.background = Make("background");
+    BrokerOptions options;
+    options.directory.path = "data";
+    options.directory.node = NodeId(1);
+    auto opened =
+        Broker::Open(disk_, scheduler.clock(), *random_, storage::OpenMemoryStateStore(state_disk_),
+                     options, std::move(executors));
+    if (!opened.ok()) return opened.status();
+    broker_ = std::move(*opened);
+    std::optional<absl::Status> ready;
+    broker_->Start([&](absl::Status status) { ready = std::move(status); });
+    EXPECT_TRUE(scheduler.RunUntil([&] { return ready.has_value(); }, 60 * kSecond));
+    return ready.value_or(absl::UnknownError("not ready in time"));
+  }
   Executor* Make(const std::string& name) {
     executors_.push_back(scheduler.NewExecutor(name));
     return executors_.back().get();

@@ -178,32 +178,63 @@ TEST_F(LocalDirectoryTest, RefusesAJournalWithoutAnIdentity) {
   EXPECT_FALSE(GroupFiles(".log").empty());
 }
 
-TEST_F(LocalDirectoryTest, RefusesAMissingSegmentAndSaysWhich) {
+// What is missing below the sync point damages the replica, what is missing at the end makes it
+// suspect; both say which file, and come back when it does.
+TEST_F(LocalDirectoryTest, GradesAMissingSegmentAndSaysWhich) {
+  script.Commit(script.image().end().last_index);
+  Settle();
   for (const size_t which : {0, 1}) {
     Close();
     const std::string path = GroupFiles(".log").at(which);
-    const std::string aside = path + ".aside";
+    const std::string aside = "aside";
     ASSERT_TRUE(host.disk.Rename(path, aside).ok());
-    ExpectRefusal(Reason::DATA_LOSS, path);
+    const absl::Status opened = host.Open();
+    ASSERT_TRUE(opened.ok()) << opened;
+    EXPECT_EQ(log().suspicion().ok(), which == 0) << log().suspicion();
+    EXPECT_EQ(host.directory->recovery().suspect, which);
+    EXPECT_EQ(host.directory->recovery().damaged, 1 - which);
+    ASSERT_EQ(log().damaged_ranges().size(), 1u);
+    EXPECT_THAT(log().damaged_ranges()[0].why, ::testing::HasSubstr(path));
+    EXPECT_EQ(ReasonOf(host.Image(kGroup, 1).status()), Reason::DATA_LOSS);
+    ASSERT_TRUE(host.directory->health().ok());
     host.Kill();
     ASSERT_TRUE(host.disk.Rename(aside, path).ok());
+    if (which == 1) break;  // once suspect, suspect for good
     ASSERT_TRUE(host.Open().ok());
     script.Check();
   }
+  ASSERT_TRUE(host.Open().ok());
+  EXPECT_EQ(ReasonOf(log().suspicion()), Reason::REPLICA_SUSPECT);
+  EXPECT_TRUE(log().damaged_ranges().empty());
+  const auto image = host.Image(kGroup, 1);
+  ASSERT_TRUE(image.ok()) << image.status();
+  EXPECT_EQ(image->entries.size(), script.image().entries.size());
 }
 
-TEST_F(LocalDirectoryTest, RefusesAShorterSegment) {
+TEST_F(LocalDirectoryTest, ReadsAShorterSegmentAsFarAsItGoes) {
+  script.Commit(script.image().end().last_index);
+  Settle();
   Close();
-  for (const std::string& path : GroupFiles(".log")) {
-    const auto whole = ReadWholeFile(host.disk, path, 1 << 20);
-    ASSERT_TRUE(host.disk.TruncateDurable(path, whole->size() - 1).ok());
-    ExpectRefusal(Reason::DATA_LOSS, path);
-    host.Kill();
-    auto file = host.disk.Open(path, OpenMode::kReadWrite);
-    ASSERT_TRUE((*file)->WriteAt(whole->size() - 1, whole->substr(whole->size() - 1)).ok());
+  const std::string path = GroupFiles(".log").at(0);
+  const auto whole = ReadWholeFile(host.disk, path, 1 << 20);
+  ASSERT_TRUE(host.disk.TruncateDurable(path, whole->size() - 1).ok());
+  const absl::Status opened = host.Open();
+  ASSERT_TRUE(opened.ok()) << opened;
+  ASSERT_EQ(log().damaged_ranges().size(), 1u);
+  const DamagedRange range = log().damaged_ranges()[0];
+  EXPECT_EQ(range.first, range.last);  // one entry
+  const Index last = script.image().end().last_index;
+  Index next = log().start().index;
+  while (next < range.first) {
+    const auto read = host.Read(kGroup, next, last, 1);
+    ASSERT_TRUE(read.ok()) << read.status();
+    ASSERT_FALSE(read->entries.empty());
+    next = read->entries.back().header.last_index + 1;
   }
-  ASSERT_TRUE(host.Open().ok());
-  script.Check();
+  EXPECT_EQ(next, range.first);
+  EXPECT_EQ(ReasonOf(host.Read(kGroup, range.first, last, 1).status()), Reason::DATA_LOSS);
+  EXPECT_TRUE(host.Read(kGroup, range.last + 1, last, 1).ok());
+  EXPECT_EQ(ReasonOf(host.FindTime(kGroup, WallTime{1LL << 60}, last).status()), Reason::DATA_LOSS);
 }
 
 // A flipped bit is told when the directory opens or when the entry is read; never a shorter log.

@@ -118,7 +118,7 @@ std::vector<RecoveryScenario> FileScenarios() {
   using enum RecoveryRow;
   return {{kRedoOfRemovedReplica, RedoOfRemovedReplica},
           {kRedoOfFormerReplica, RedoOfFormerReplica},
-          {kRedoIntoMissingSegment, RedoIntoMissingSegment},
+          {kRedoIntoMissingSegment, RedoIntoMissingSegment, kTailSegmentMissing},
           {kRedoTruncatesMissing, RedoTruncatesMissing, kTailSegmentMissing},
           {kSegmentLonger, SegmentLonger},
           {kSegmentNewerFormat, Newer},

@@ -64,7 +64,10 @@ TEST(RecoveryTable, RowsSayWhatTheyAre) {
   for (const RecoveryRowInfo& info : AllRecoveryRows()) {
     EXPECT_EQ(&InfoOf(info.row), &info);
     EXPECT_FALSE(info.reason.empty()) << info.name;
-    EXPECT_EQ(info.error == Reason::OK, info.verdict != RecoveryVerdict::kRefuse) << info.name;
+    EXPECT_EQ(info.error != Reason::OK, info.verdict == RecoveryVerdict::kRefuse ||
+                                            info.verdict == RecoveryVerdict::kDamaged ||
+                                            info.verdict == RecoveryVerdict::kSuspect)
+        << info.name;
     EXPECT_FALSE(ConditionsOf(info).empty()) << info.name;
   }
   EXPECT_EQ(ConditionsOf(InfoOf(RecoveryRow::kTornCommit)),
