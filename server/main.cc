@@ -15,6 +15,7 @@
 #include "server/process/signals.h"
 #include "server/version.h"
 #include "storage/inspect.h"
+#include "storage/recover_command.h"
 
 namespace varve::server {
 namespace {
@@ -67,6 +68,8 @@ int Main(const std::vector<std::string>& arguments) {
       return 0;
     case Action::kInspect:
       return storage::RunInspect(RealFileSystem(), command->arguments, std::cout, std::cerr);
+    case Action::kRecover:
+      return storage::RunRecover(RealFileSystem(), command->arguments, std::cout, std::cerr);
     default:
       break;
   }

@@ -42,8 +42,8 @@ absl::StatusOr<std::vector<GivenValue>> ReadFile(const std::string& path) {
 
 absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arguments) {
   CommandLine command;
-  if (!arguments.empty() && arguments[0] == "inspect") {
-    command.action = Action::kInspect;
+  if (!arguments.empty() && (arguments[0] == "inspect" || arguments[0] == "recover")) {
+    command.action = arguments[0] == "inspect" ? Action::kInspect : Action::kRecover;
     command.arguments.assign(arguments.begin() + 1, arguments.end());
     return command;
   }
@@ -54,8 +54,9 @@ absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arg
       continue;
     }
     if (!argument.starts_with("--"))
-      return MakeError(Reason::CONFIG_FILE_INVALID, "argument \"", argument,
-                       "\" is not understood; expected inspect or --key=value ('varved --help')");
+      return MakeError(
+          Reason::CONFIG_FILE_INVALID, "argument \"", argument,
+          "\" is not understood; expected inspect, recover or --key=value ('varved --help')");
     if (argument.find('=') == std::string::npos && i + 1 < arguments.size() &&
         !arguments[i + 1].starts_with("--"))
       argument += "=" + arguments[++i];
@@ -91,7 +92,8 @@ std::string HelpText() {
       "varved ", kVersion,
       ": one broker of varve\n\n"
       "  varved --data_dir=DIR [--config=FILE] [--key=value ...]\n"
-      "  varved inspect DIR [--json] [--commits] [--no-verify]\n\n"
+      "  varved inspect DIR [--json] [--commits] [--no-verify]\n"
+      "  varved recover DIR [--accept-loss]\n\n"
       "  --config=FILE          YAML file with settings (or VARVE_CONFIG)\n"
       "  --print-config         shows every setting and where its value came from\n"
       "  --check-config         checks all settings and exits\n"

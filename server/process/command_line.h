@@ -19,13 +19,14 @@ enum class Action : uint8_t {
   kHelp,
   kVersion,
   kInspect,
+  kRecover,
 };
 
 struct CommandLine {
   Action action = Action::kRun;
   std::string config_file;             // empty: none
   std::string ready_file;              // empty: none
-  std::vector<std::string> arguments;  // of inspect
+  std::vector<std::string> arguments;  // of inspect and recover
   std::vector<GivenValue> flags;
 };
 
