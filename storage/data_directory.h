@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/random.h"
+#include "storage/disk_watch.h"
 #include "storage/journal.h"
 #include "storage/partition_log.h"
 #include "storage/space_class.h"
@@ -32,6 +33,8 @@ struct DataDirectoryOptions {
   uint32_t max_open_files = 512;
   // Age of dirty segment bytes at which they are synced even when the journal has room.
   Nanos sync_interval = 5 * kSecond;
+  // A write or sync of the journal that takes so long is told to the disk's listeners.
+  Nanos stall_after = 3 * kSecond;
   // How long removed replicas stay in the trash.
   Nanos trash_delay = 60 * kSecond;
   // Counts the rows of the recovery tables that opening the directory reaches; may be null. Must
@@ -46,6 +49,8 @@ struct StorageExecutors {
   Executor* segments = nullptr;  // segment writes
   Executor* sync = nullptr;      // segment syncs, removal of files
   Executor* reader = nullptr;    // cold reads
+  // Looks at the journal's I/O under way, and so must never wait for a disk; null: nobody does.
+  Executor* watch = nullptr;
 };
 
 // The first entry of a new log, the same on every initial replica.
@@ -108,8 +113,14 @@ class DataDirectory {
   [[nodiscard]] absl::Status AdmitData() const { return Admit(SpaceClass::kData); }
   [[nodiscard]] virtual SpaceStats space_stats() const = 0;
   [[nodiscard]] virtual absl::Status health() const = 0;
+  // Tells of a disk that stalls and comes back: reason enough to give leaderships away meanwhile.
+  // The listener runs on the watch executor, until the directory is gone, and must only post.
+  virtual void AddDiskListener(DiskWatch::Listener listener) = 0;
+  [[nodiscard]] virtual DiskWatchStats disk_watch_stats() const = 0;
   [[nodiscard]] virtual JournalStats journal_stats() const = 0;
   [[nodiscard]] virtual size_t dirty_bytes() const = 0;
+  // Segment files that trims removed since the start.
+  [[nodiscard]] virtual uint64_t trimmed_segments() const = 0;
   // Writes and syncs everything, seals, and closes the journal; `done` runs on the journal's
   // executor. All logs must have been destroyed.
   virtual void Close(PartitionLog::Done done) = 0;

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "common/executor.h"
 #include "common/file_system.h"
+#include "storage/disk_watch.h"
 #include "storage/replica_state.h"
 
 namespace varve::storage {
@@ -61,6 +62,8 @@ struct JournalOptions {
 struct JournalStats {
   uint64_t commits = 0, frames = 0, bytes = 0, seals = 0, recycled = 0, checkpoints = 0;
   Nanos sync_nanos = 0;  // spent in syncs
+  // Files now: the active one and those that recovery still needs; those to be used again.
+  uint64_t live_files = 0, spare_files = 0;
 };
 
 // Submit and the note calls are thread-safe; everything else runs on the journal's executor, which
@@ -83,12 +86,14 @@ class Journal {
   // Begins a journal from `state`, which recovery (or creation) has made durable in segments:
   // writes `state` as the checkpoint of a fresh file, listing only itself, and syncs file and
   // directory before it returns. Files in the directory that the new checkpoint does not list are
-  // recycled or removed. New files are filled ahead on `spare_executor`, if given.
+  // recycled or removed. New files are filled ahead on `spare_executor`, if given; `watch`, if
+  // given, hears of every write and sync.
   static absl::StatusOr<std::unique_ptr<Journal>> Begin(FileSystem& files, std::string directory,
                                                         DirectoryIdentity identity,
                                                         JournalOptions options, Checkpoint state,
                                                         Executor& executor, const Clock& clock,
-                                                        Executor* spare_executor = nullptr);
+                                                        Executor* spare_executor = nullptr,
+                                                        std::shared_ptr<DiskWatch> watch = nullptr);
   virtual ~Journal() = default;
 
   // `urgent`: hard state or metadata. `done` runs on the journal's executor and must only post.

@@ -37,12 +37,14 @@ BatchShape ShapeOf(const std::vector<WaitingFrame>& frames) {
 
 JournalWriter::JournalWriter(FileSystem& files, std::string directory, DirectoryIdentity identity,
                              JournalOptions options, Checkpoint state, Executor& executor,
-                             const Clock& clock, Executor* spare_executor)
+                             const Clock& clock, Executor* spare_executor,
+                             std::shared_ptr<DiskWatch> watch)
     : file_system_(files),
       options_(options),
       executor_(executor),
       clock_(clock),
       spare_executor_(spare_executor),
+      watch_(std::move(watch)),
       process_epoch_(state.process_epoch),
       next_file_(std::max<uint64_t>(state.next_file.value(), 1)),
       durable_(state.last_commit.value()),
@@ -139,6 +141,7 @@ bool JournalWriter::MakeRoom() {
 
 absl::Status JournalWriter::Roll(uint64_t room_bytes) {
   // No commit is under way: all that was written is durable.
+  const DiskWatch::Scope watched(watch_.get());
   state_.durable_through = state_.last_commit;
   VARVE_RETURN_IF_ERROR(files_.Roll(&state_, room_bytes));
   asked_when_short_ = false;
@@ -148,6 +151,8 @@ absl::Status JournalWriter::Roll(uint64_t room_bytes) {
   const std::lock_guard lock(mutex_);
   ++stats_.checkpoints;
   stats_.recycled = files_.recycled();
+  stats_.live_files = files_.live();
+  stats_.spare_files = files_.spares();
   stats_.bytes = files_.bytes_written();
   return absl::OkStatus();
 }
@@ -183,9 +188,13 @@ absl::Status JournalWriter::WriteCommit(const std::vector<GroupFrame>& groups, F
     waiting.image.AppendPieces(&pieces);
   }
   pieces.push_back(end);
-  VARVE_RETURN_IF_ERROR(files_.Append(pieces, header.bytes));
-  const MonoTime before = clock_.Now();
-  if (!Planted(Defect::kAcknowledgedBeforeSync)) VARVE_RETURN_IF_ERROR(files_.Sync());
+  MonoTime before;
+  {
+    const DiskWatch::Scope watched(watch_.get());
+    VARVE_RETURN_IF_ERROR(files_.Append(pieces, header.bytes));
+    before = clock_.Now();
+    if (!Planted(Defect::kAcknowledgedBeforeSync)) VARVE_RETURN_IF_ERROR(files_.Sync());
+  }
   last_write_ = clock_.Now();
   state_.last_commit = header.sequence;
   durable_.store(header.sequence.value());
@@ -195,6 +204,8 @@ absl::Status JournalWriter::WriteCommit(const std::vector<GroupFrame>& groups, F
   stats_.frames += frames->size();
   stats_.bytes = files_.bytes_written();
   stats_.sync_nanos += last_write_ - before;
+  stats_.live_files = files_.live();
+  stats_.spare_files = files_.spares();
   return absl::OkStatus();
 }
 

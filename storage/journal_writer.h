@@ -26,7 +26,7 @@ class JournalWriter : public std::enable_shared_from_this<JournalWriter> {
  public:
   JournalWriter(FileSystem& files, std::string directory, DirectoryIdentity identity,
                 JournalOptions options, Checkpoint state, Executor& executor, const Clock& clock,
-                Executor* spare_executor);
+                Executor* spare_executor, std::shared_ptr<DiskWatch> watch);
 
   // Before anything else; blocks.
   absl::Status Begin();
@@ -84,6 +84,7 @@ class JournalWriter : public std::enable_shared_from_this<JournalWriter> {
   Executor& executor_;
   const Clock& clock_;
   Executor* const spare_executor_;
+  const std::shared_ptr<DiskWatch> watch_;  // may be null
   const uint64_t process_epoch_;
   std::atomic<uint64_t> next_file_;
   std::atomic<uint64_t> durable_;

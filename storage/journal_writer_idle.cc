@@ -214,9 +214,11 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Begin(FileSystem& files, std::
                                                         DirectoryIdentity identity,
                                                         JournalOptions options, Checkpoint state,
                                                         Executor& executor, const Clock& clock,
-                                                        Executor* spare_executor) {
+                                                        Executor* spare_executor,
+                                                        std::shared_ptr<DiskWatch> watch) {
   auto writer = std::make_shared<JournalWriter>(files, std::move(directory), identity, options,
-                                                std::move(state), executor, clock, spare_executor);
+                                                std::move(state), executor, clock, spare_executor,
+                                                std::move(watch));
   VARVE_RETURN_IF_ERROR(writer->Begin());
   writer->ScheduleFirstSeal();
   return std::make_unique<JournalHandle>(std::move(writer));

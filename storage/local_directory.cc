@@ -71,6 +71,8 @@ LocalDirectory::LocalDirectory(FileSystem& files, const Clock& clock, DataDirect
           files_, paths_.reserve,
           SpaceReserve::Sizes{options_.dirty_budget_bytes, options_.reserve_bytes},
           *executors_.sync, clock_)),
+      watch_(std::make_shared<DiskWatch>(options_.path, executors_.watch, clock_,
+                                         options_.stall_after)),
       cache_(options_.cache_bytes),
       self_(std::make_shared<Handle>()) {
   self_->directory = this;
@@ -81,6 +83,7 @@ LocalDirectory::~LocalDirectory() {
     std::lock_guard lock(self_->mutex);
     self_->directory = nullptr;
   }
+  watch_->Detach();
   reserve_->Detach();
   if (writer_) writer_->Detach();
 }
@@ -116,8 +119,9 @@ absl::Status LocalDirectory::StartJournal(bool fresh) {
       SegmentWriter::Parts{files_, *executors_.segments, *executors_.sync, clock_, budget_,
                            reserve_, paths_.groups, options_.sync_interval});
   VARVE_ASSIGN_OR_RETURN(
-      journal_, Journal::Begin(files_, paths_.journal, identity_, options_.journal,
-                               std::move(state), *executors_.journal, clock_, executors_.sync));
+      journal_,
+      Journal::Begin(files_, paths_.journal, identity_, options_.journal, std::move(state),
+                     *executors_.journal, clock_, executors_.sync, watch_));
   return absl::OkStatus();
 }
 

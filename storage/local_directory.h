@@ -43,8 +43,13 @@ class LocalDirectory final : public DataDirectory {
   [[nodiscard]] absl::Status Admit(SpaceClass wanted) const override;
   [[nodiscard]] SpaceStats space_stats() const override { return reserve_->stats(); }
   [[nodiscard]] absl::Status health() const override;
+  void AddDiskListener(DiskWatch::Listener listener) override {
+    watch_->AddListener(std::move(listener));
+  }
+  [[nodiscard]] DiskWatchStats disk_watch_stats() const override { return watch_->stats(); }
   [[nodiscard]] JournalStats journal_stats() const override { return journal_->stats(); }
   [[nodiscard]] size_t dirty_bytes() const override { return budget_->used(); }
+  [[nodiscard]] uint64_t trimmed_segments() const override { return writer_->trimmed_segments(); }
   void Close(PartitionLog::Done done) override;
 
  private:
@@ -91,6 +96,7 @@ class LocalDirectory final : public DataDirectory {
   SegmentContext context_;  // complete once the identity is known
   const std::shared_ptr<DirtyBudget> budget_;
   const std::shared_ptr<SpaceReserve> reserve_;
+  const std::shared_ptr<DiskWatch> watch_;
   EntryCache cache_;
   std::unique_ptr<FileLock> lock_;
   std::shared_ptr<SegmentWriter> writer_;

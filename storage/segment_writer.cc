@@ -258,6 +258,7 @@ absl::Status SegmentWriter::SyncReplica(ReplicaFiles& replica) {
   }
   // Here and not by the writer: freeing a large file takes its time.
   for (const auto& segment : retired) VARVE_RETURN_IF_ERROR(segment->Remove());
+  trimmed_segments_ += retired.size();
   if (directory_changed && !Planted(Defect::kSegmentDirectoryNotSynced)) {
     absl::Status named = parts_.files.SyncDirectory(replica.directory);
     if (!named.ok() && !Planted(Defect::kNameSyncErrorIgnored)) return named;

@@ -75,6 +75,8 @@ class SegmentWriter : public std::enable_shared_from_this<SegmentWriter> {
   [[nodiscard]] absl::Status health() const;
   // The first one also fails the journal.
   void Fail(const absl::Status& why);
+  // Files removed because a trim left them behind the log start, since the start.
+  [[nodiscard]] uint64_t trimmed_segments() const { return trimmed_segments_.load(); }
   [[nodiscard]] bool waits_for_space() const { return waits_for_space_.load(); }
   // The directory is going away, and the executors after it, in any order: nothing is posted to
   // them any more.
@@ -100,6 +102,7 @@ class SegmentWriter : public std::enable_shared_from_this<SegmentWriter> {
   const Parts parts_;
   std::deque<FileWork> held_;  // of the write executor: what is being carried out, or waits
   std::atomic<bool> waits_for_space_ = false;
+  std::atomic<uint64_t> trimmed_segments_ = 0;
   Journal* journal_ = nullptr;
   mutable std::mutex mutex_;
   absl::Status failure_;

@@ -16,7 +16,7 @@ absl::Status SimDisk::Admit(std::string_view call, std::string_view path, bool m
   return absl::OkStatus();
 }
 
-bool SimDisk::Strikes(SimFault::Kind kind, std::string_view path) {
+const SimFault* SimDisk::Struck(SimFault::Kind kind, std::string_view path) {
   for (SimFault& fault : faults_) {
     if (fault.kind != kind || fault.count == 0 || !path.starts_with(fault.path_prefix)) continue;
     if (fault.skip > 0) {
@@ -25,9 +25,15 @@ bool SimDisk::Strikes(SimFault::Kind kind, std::string_view path) {
     }
     if (!random_->OneIn(fault.one_in)) continue;
     --fault.count;
-    return true;
+    return &fault;
   }
-  return false;
+  return nullptr;
+}
+
+void SimDisk::StallIfStruck(std::string_view path) {
+  if (scheduler_ == nullptr) return;
+  const SimFault* fault = Struck(SimFault::Kind::kStall, path);
+  if (fault != nullptr) scheduler_->Stall(fault->stall);
 }
 
 absl::Status SimDisk::Report(SimFileOp op, absl::Status result) {

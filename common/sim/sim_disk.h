@@ -26,7 +26,9 @@ class SimDisk {
   // Every operation begins with it: an error when the disk is dead, counts what mutates.
   absl::Status Admit(std::string_view call, std::string_view path, bool mutates);
   // Whether a fault of that kind hits this call.
-  bool Strikes(SimFault::Kind kind, std::string_view path);
+  bool Strikes(SimFault::Kind kind, std::string_view path) { return Struck(kind, path) != nullptr; }
+  // After what the call does: takes the time that a stalled disk takes.
+  void StallIfStruck(std::string_view path);
   // Every admitted operation ends with it: tells observer and scheduler, passes `result` on.
   absl::Status Report(SimFileOp op, absl::Status result);
 
@@ -68,6 +70,8 @@ class SimDisk {
   void set_observer(SimFileSystem::Observer observer) { observer_ = std::move(observer); }
 
  private:
+  const SimFault* Struck(SimFault::Kind kind, std::string_view path);
+
   const SimFileSystemOptions options_;
   SimScheduler* scheduler_;
   const std::unique_ptr<Random> random_;

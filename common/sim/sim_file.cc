@@ -41,7 +41,13 @@ absl::Status SimFile::WriteAt(uint64_t position, std::span<const std::string_vie
   VARVE_RETURN_IF_ERROR(Admit("write", true));
   std::string bytes = Joined(pieces);
   const SimFileOp op{"write", path_, position, bytes.size(), Crc32c(bytes)};
-  return disk_->Report(op, Write(position, std::move(bytes)));
+  return Late("write", disk_->Report(op, Write(position, std::move(bytes))));
+}
+
+// A crash may come meanwhile.
+absl::Status SimFile::Late(std::string_view call, absl::Status result) {
+  disk_->StallIfStruck(path_);
+  return epoch_ == disk_->epoch() ? result : Failed(call, EIO);
 }
 
 absl::Status SimFile::Write(uint64_t position, std::string bytes) {
@@ -93,7 +99,7 @@ absl::Status SimFile::SyncData() {
   } else {
     node_->content.Sync();
   }
-  return disk_->Report({"sync", path_}, std::move(result));
+  return Late("sync", disk_->Report({"sync", path_}, std::move(result)));
 }
 
 // Bytes on their way to the disk are as likely to be lost as others: only a failure changes

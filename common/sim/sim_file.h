@@ -31,6 +31,7 @@ class SimFile final : public File {
 
  private:
   absl::Status Admit(std::string_view call, bool mutates);
+  absl::Status Late(std::string_view call, absl::Status result);
   [[nodiscard]] absl::Status Failed(std::string_view call, int error) const;
   // Writes what there is room for.
   absl::Status Write(uint64_t position, std::string bytes);

@@ -60,12 +60,14 @@ struct SimFault {
     kReadError,   // EIO from ReadAt
     kWriteBackError,      // EIO from StartWriteBack, otherwise like kSyncError
     kDirectorySyncError,  // EIO from SyncDirectory
+    kStall,               // WriteAt and SyncData return late; other executors run meanwhile
   };
   Kind kind = Kind::kSyncError;
   std::string path_prefix;      // of the path as the caller wrote it, less leading "/" and "./"
   uint64_t skip = 0;            // matching calls that still succeed
   uint64_t count = UINT64_MAX;  // calls that fail after that
   uint64_t one_in = 1;          // of those, this share fails, drawn from the disk's seed
+  Nanos stall = 0;              // of kStall: how late
 };
 
 class SimFileSystem final : public FileSystem {

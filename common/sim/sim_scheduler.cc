@@ -13,6 +13,7 @@ struct SimScheduler::ExecutorState {
   uint64_t id = 0;
   std::string name;
   bool alive = true;
+  bool stalled = false;
   MonoTime last_task;                  // time of the task posted last: later ones never overtake it
   std::deque<EventKey> tasks;          // those waiting, in the order in which they will run
   std::map<TimerId, MonoTime> timers;  // those waiting, with their place in the queue
@@ -40,7 +41,8 @@ class SimExecutor final : public Executor {
     ++scheduler_.live_executors_;
   }
   ~SimExecutor() override {
-    VARVE_CHECK(!InExecutor(), "executor ", state_.name, " is destroyed by its own task");
+    VARVE_CHECK(!InExecutor() && !state_.stalled, "executor ", state_.name,
+                " is destroyed by its own task");
     scheduler_.Drop(state_);
     --scheduler_.live_executors_;
   }
@@ -119,8 +121,10 @@ void SimScheduler::Drop(ExecutorState& executor) {
 
 bool SimScheduler::RunNextBy(MonoTime deadline) {
   VARVE_CHECK(running_ == nullptr, "the scheduler is driven from within an event");
-  if (events_.empty() || events_.begin()->first.first > deadline) return false;
-  auto node = events_.extract(events_.begin());
+  auto next = events_.begin();
+  while (next != events_.end() && next->second.executor->stalled) ++next;
+  if (next == events_.end() || next->first.first > deadline) return false;
+  auto node = events_.extract(next);
   Event& event = node.mapped();
   ExecutorState& executor = *event.executor;
   if (event.kind == Kind::kTask) {
@@ -165,6 +169,14 @@ bool SimScheduler::RunUntil(absl::AnyInvocable<bool()> predicate, Nanos limit) {
     if (!RunNextBy(deadline)) return false;
   }
   return true;
+}
+
+void SimScheduler::Stall(Nanos span) {
+  ExecutorState* const stalled = std::exchange(running_, nullptr);
+  if (stalled != nullptr) stalled->stalled = true;
+  RunFor(span);
+  if (stalled != nullptr) stalled->stalled = false;
+  running_ = stalled;
 }
 
 void SimScheduler::Trace(std::string_view tag, uint64_t value) {

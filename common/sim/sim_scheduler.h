@@ -72,6 +72,10 @@ class SimScheduler {
   // no event is left or `limit` of virtual time has passed.
   bool RunUntil(absl::AnyInvocable<bool()> predicate, Nanos limit = 3600 * kSecond);
 
+  // From within an event: its executor stands still for `span`, as in a call that blocks, while all
+  // others run. Otherwise like RunFor.
+  void Stall(Nanos span);
+
   // Mixes something else that happened, such as a disk operation, into the hash.
   void Trace(std::string_view tag, uint64_t value);
   // Covers every event run (time, executor, task or timer) and every Trace, in order.
@@ -100,7 +104,8 @@ class SimScheduler {
   TimerId AddTimer(ExecutorState& executor, MonoTime when, Task task);
   bool CancelTimer(ExecutorState& executor, TimerId timer);
   void Drop(ExecutorState& executor);
-  // Runs the next event when it is due at `deadline` or before.
+  // Runs the next event, of an executor that does not stand still, when it is due at `deadline` or
+  // before.
   bool RunNextBy(MonoTime deadline);
   void AdvanceTo(MonoTime when);
   void Mix(uint64_t value);
@@ -114,7 +119,7 @@ class SimScheduler {
   uint64_t last_event_ = 0;
   uint64_t last_executor_ = 0;
   uint64_t live_executors_ = 0;
-  const ExecutorState* running_ = nullptr;
+  ExecutorState* running_ = nullptr;
   uint64_t events_run_ = 0;
   uint64_t hash_ = 0;
   TraceObserver observer_;

@@ -112,6 +112,13 @@ constexpr auto kSettings = std::to_array<Setting>({
      .max = 3600 * kS,
      .description = "Age at which bytes written to segments are synced. What is acknowledged is "
                     "durable in the journal before; this bounds what a restart replays."},
+    {.key = "storage.stall_after",
+     .type = SettingType::kDuration,
+     .initial = "3s",
+     .min = 100 * kMs,
+     .max = 3600 * kS,
+     .description = "A write or sync of the journal that takes so long is logged and counted as a "
+                    "stall of the disk."},
     {.key = "log.format",
      .type = SettingType::kChoice,
      .initial = "text",

@@ -154,6 +154,23 @@ void AddRequests(Page& page, BrokerMetrics& metrics) {
              static_cast<double>(metrics.subscribe_sessions.load(std::memory_order_relaxed)));
 }
 
+void AddDisk(Page& page, const MetricsInput::BrokerPart& broker) {
+  page.Gauge("varve_reserve_bytes", "Room held back for a full disk.",
+             static_cast<double>(broker.space.reserve));
+  page.Gauge("varve_reserve_target_bytes", "Below it, user data is refused as NO_SPACE.",
+             static_cast<double>(broker.space.reserve_target));
+  page.Counter("varve_reserve_draws_total", "Segment writes that took room from the reserve.",
+               static_cast<double>(broker.space.draws));
+  page.Gauge("varve_disk_full", "1 while user data is refused as NO_SPACE.",
+             broker.space.is_short ? 1 : 0);
+  page.Gauge("varve_disk_slow", "1 while a write or sync of the journal takes too long.",
+             broker.disk_watch.slow ? 1 : 0);
+  page.Counter("varve_disk_stalls_total", "Writes and syncs of the journal that took too long.",
+               static_cast<double>(broker.disk_watch.stalls));
+  page.Counter("varve_disk_stalled_seconds_total", "Time that those took.",
+               static_cast<double>(broker.disk_watch.stalled) / kNanosPerSecond);
+}
+
 void AddStorage(Page& page, const MetricsInput::BrokerPart& broker) {
   const storage::JournalStats& journal = broker.journal;
   page.Counter("varve_journal_commits_total", "Group commits: one write and one sync each.",
@@ -170,6 +187,13 @@ void AddStorage(Page& page, const MetricsInput::BrokerPart& broker) {
                static_cast<double>(journal.checkpoints));
   page.Counter("varve_journal_sync_seconds_total", "Time spent in syncs of the journal.",
                static_cast<double>(journal.sync_nanos) / kNanosPerSecond);
+  page.Gauge("varve_journal_live_files", "Journal files that a restart would read.",
+             static_cast<double>(journal.live_files));
+  page.Gauge("varve_journal_spare_files", "Journal files to be used again.",
+             static_cast<double>(journal.spare_files));
+  page.Counter("varve_trimmed_segments_total", "Segment files removed by trims.",
+               static_cast<double>(broker.trimmed_segments));
+  AddDisk(page, broker);
   page.Gauge("varve_dirty_bytes", "Entries in the journal and not yet in segments.",
              static_cast<double>(broker.dirty_bytes));
   page.Gauge("varve_dirty_budget_bytes", "Where appends begin to wait.",

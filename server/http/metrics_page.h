@@ -8,7 +8,9 @@
 #include "common/file_system.h"
 #include "server/http/process_stats.h"
 #include "server/metrics/broker_metrics.h"
+#include "storage/disk_watch.h"
 #include "storage/journal.h"
+#include "storage/space_class.h"
 
 namespace varve::server {
 
@@ -17,6 +19,9 @@ struct MetricsInput {
   struct BrokerPart {
     BrokerMetrics* metrics = nullptr;  // never null
     storage::JournalStats journal;
+    storage::SpaceStats space;
+    storage::DiskWatchStats disk_watch;
+    uint64_t trimmed_segments = 0;
     size_t dirty_bytes = 0, dirty_budget_bytes = 0;
     size_t request_memory_bytes = 0, request_memory_limit_bytes = 0;
     uint64_t topics = 0, partitions = 0;

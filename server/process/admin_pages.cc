@@ -28,6 +28,9 @@ HttpResponse Metrics(AdminView& view) {
     input.broker = MetricsInput::BrokerPart{
         .metrics = &broker->metrics(),
         .journal = broker->directory().journal_stats(),
+        .space = broker->directory().space_stats(),
+        .disk_watch = broker->directory().disk_watch_stats(),
+        .trimmed_segments = broker->directory().trimmed_segments(),
         .dirty_bytes = broker->directory().dirty_bytes(),
         .dirty_budget_bytes = view.dirty_budget_bytes,
         .request_memory_bytes = broker->gate().memory_used(),

@@ -34,6 +34,17 @@ absl::Status PathError(const absl::Status& status) {
   return status;
 }
 
+void LogDisk(const storage::DiskEvent& event) {
+  const int64_t ms = event.duration / kMillisecond;
+  if (event.kind == storage::DiskEvent::Kind::kOk)
+    return Log(LogLevel::kInfo, "storage", "the disk answers again",
+               {{"directory", event.directory}, {"took_ms", ms}});
+  Log(LogLevel::kWarn, "storage",
+      "the disk does not answer: nothing is acknowledged until it does; look at the kernel's log "
+      "and at what else uses the disk",
+      {{"directory", event.directory}, {"waiting_ms", ms}});
+}
+
 }  // namespace
 
 BrokerProcess::BrokerProcess(Config config, std::string ready_file)
@@ -77,6 +88,7 @@ void BrokerProcess::MakeExecutors() {
   executors_.storage.reader = AddExecutor("cold-reader");
   executors_.background = AddExecutor("background");
   timers_ = AddExecutor("timers");
+  executors_.storage.watch = timers_;
 }
 
 BrokerOptions BrokerProcess::MakeOptions() const {
@@ -93,6 +105,7 @@ BrokerOptions BrokerProcess::MakeOptions() const {
   directory.cache_bytes = static_cast<size_t>(config_.Number("storage.cache_bytes"));
   directory.max_open_files = static_cast<uint32_t>(config_.Number("storage.max_open_files"));
   directory.sync_interval = config_.Number("storage.sync_interval");
+  directory.stall_after = config_.Number("storage.stall_after");
   return options;
 }
 
@@ -128,6 +141,7 @@ absl::Status BrokerProcess::OpenBroker() {
        {"bytes_replayed", report.bytes_replayed},
        {"files_trashed", report.files_trashed}});
   for (const std::string& note : report.notes) Log(LogLevel::kInfo, "storage", note);
+  broker_->directory().AddDiskListener(LogDisk);
   return absl::OkStatus();
 }
 
@@ -181,6 +195,7 @@ absl::Status BrokerProcess::Run() {
 
 void BrokerProcess::WatchUntilStop() {
   bool sound = true;
+  bool full = false;
   std::string paused;
   std::unique_lock lock(mutex_);
   while (!changed_.wait_for(lock, kHealthInterval, [&] { return stop_; })) {
@@ -191,6 +206,11 @@ void BrokerProcess::WatchUntilStop() {
                          : StrCat("deletion by age is paused: ", paused,
                                   "; when the clock is right: varve broker confirm-clock"));
     }
+    const absl::Status space = broker_->directory().AdmitData();
+    if (std::exchange(full, !space.ok()) != full)
+      Log(full ? LogLevel::kWarn : LogLevel::kInfo, "storage",
+          full ? StrCat(MessageOf(space), "; delete topics or grow the file system")
+               : "the disk has room again: appends are taken");
     const absl::Status health = broker_->health();
     if (health.ok() || !sound) continue;
     sound = false;

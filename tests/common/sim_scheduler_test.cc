@@ -210,5 +210,26 @@ TEST(SimSchedulerTest, RefusesToBeDrivenFromWithinAnEvent) {
   EXPECT_DEATH(scheduler.RunUntilIdle(), "from within an event");
 }
 
+// A call that blocks holds up its own executor alone.
+TEST(SimScheduler, AStalledExecutorStandsStillWhileOthersRun) {
+  SimScheduler scheduler(1);
+  const auto blocked = scheduler.NewExecutor("blocked");
+  const auto other = scheduler.NewExecutor("other");
+  const MonoTime begin = scheduler.Now();
+  std::vector<std::string> order;
+  blocked->RunAt(begin + 2 * kSecond, [&] { order.push_back("timer of the blocked"); });
+  other->RunAt(begin + 3 * kSecond, [&] { order.push_back("timer of the other"); });
+  blocked->Post([&] {
+    blocked->Post([&] { order.push_back("next task"); });
+    scheduler.Stall(5 * kSecond);
+    EXPECT_TRUE(blocked->InExecutor());
+    EXPECT_GE(scheduler.Now() - begin, 5 * kSecond);
+    order.push_back("returned");
+  });
+  EXPECT_TRUE(scheduler.RunUntilIdle());
+  EXPECT_EQ(order, (std::vector<std::string>{"timer of the other", "returned", "next task",
+                                             "timer of the blocked"}));
+}
+
 }  // namespace
 }  // namespace varve

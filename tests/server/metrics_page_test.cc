@@ -19,6 +19,11 @@ MetricsInput Input(BrokerMetrics& metrics) {
   input.broker = MetricsInput::BrokerPart{.metrics = &metrics};
   input.broker->journal.commits = 7;
   input.broker->journal.sync_nanos = 1'500'000'000;
+  input.broker->journal.live_files = 2;
+  input.broker->journal.spare_files = 1;
+  input.broker->space = {100, 200, 30, 4, true};
+  input.broker->disk_watch = {5, true, 2'500'000'000};
+  input.broker->trimmed_segments = 6;
   input.broker->topics = 3;
   input.disk = SpaceInfo{1000, 400};
   input.process.resident_bytes = 4096;
@@ -51,9 +56,23 @@ TEST(MetricsPage, ShowsWhatWasCounted) {
         "# TYPE varve_request_seconds histogram\n",
         "varve_request_errors_total{api=\"varve\",method=\"varve.v1.LogService/Produce\","
         "reason=\"OVERLOADED\"} 1\n",
-        "varve_journal_commits_total 7\n", "varve_journal_sync_seconds_total 1.5\n",
-        "varve_topics 3\n", "varve_disk_free_bytes 400\n", "varve_ready 1\n",
-        "varve_start_timestamp_seconds 1700000000.5\n", "process_resident_memory_bytes 4096\n"})
+        "varve_journal_commits_total 7\n",
+        "varve_journal_sync_seconds_total 1.5\n",
+        "varve_journal_live_files 2\n",
+        "varve_journal_spare_files 1\n",
+        "varve_reserve_bytes 100\n",
+        "varve_reserve_target_bytes 200\n",
+        "varve_reserve_draws_total 4\n",
+        "varve_disk_full 1\n",
+        "varve_disk_slow 1\n",
+        "varve_disk_stalls_total 5\n",
+        "varve_disk_stalled_seconds_total 2.5\n",
+        "varve_trimmed_segments_total 6\n",
+        "varve_topics 3\n",
+        "varve_disk_free_bytes 400\n",
+        "varve_ready 1\n",
+        "varve_start_timestamp_seconds 1700000000.5\n",
+        "process_resident_memory_bytes 4096\n"})
     EXPECT_THAT(page, HasSubstr(line));
 }
 

@@ -147,6 +147,7 @@ absl::Status DirectoryHost::Open() {
   executors.segments = make("segments");
   executors.sync = make("sync");
   executors.reader = make("reader");
+  executors.watch = make("watch");
   shard = scheduler.NewExecutor("shard");
   auto opened = DataDirectory::Open(*files, scheduler.clock(), *random, options, executors);
   if (!opened.ok()) return opened.status();
