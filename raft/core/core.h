@@ -243,6 +243,7 @@ class Core {
   void Acknowledge();
 
   // heartbeat.cc
+  void On(const HeartbeatNow& now);
   void SendHeartbeats();
   void On(const Message& message, const Heartbeat& heartbeat);
   void On(const Message& message, const HeartbeatReply& reply);

@@ -1,4 +1,6 @@
 // Elections: when to campaign, whom to vote for, and which votes count.
+#include <algorithm>
+
 #include "raft/core/core.h"
 #include "raft/core/defect.h"
 #include "raft/core/quorum.h"
@@ -12,7 +14,9 @@ bool Core::MayCampaign() const {
 }
 
 void Core::On(const Campaign& /*campaign*/) {
-  if (MayCampaign()) StartElection(/*forced=*/false);
+  if (!MayCampaign()) return;
+  ticks_without_leader_ = std::max<uint64_t>(ticks_without_leader_, options_.election_ticks);
+  StartElection(/*forced=*/false);
 }
 
 void Core::StartElection(bool forced) {

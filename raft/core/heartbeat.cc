@@ -7,6 +7,10 @@
 
 namespace varve::raft {
 
+void Core::On(const HeartbeatNow& /*now*/) {
+  if (leadership_) SendHeartbeats();
+}
+
 void Core::SendHeartbeats() {
   leadership_->heartbeat_elapsed = 0;
   RaiseFloor();

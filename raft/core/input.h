@@ -29,6 +29,8 @@ struct Tick {
 
 // The election timeout elapses now. Nothing on a leader or a replica that may not campaign.
 struct Campaign {};
+// A leader sends heartbeats now.
+struct HeartbeatNow {};
 
 struct Receive {
   Message message;
@@ -124,7 +126,7 @@ struct PeerLost {
 struct Stop {};
 
 using Input =
-    std::variant<Tick, Campaign, Receive, Propose, ReadBarrier, Transfer, DiskDone, DiskFailed,
+    std::variant<Tick, Campaign, HeartbeatNow, Receive, Propose, ReadBarrier, Transfer, DiskDone, DiskFailed,
                  DiskSuspect, DiskSlow, DiskFull, EntriesLoaded, InstallReady, InstallStaged,
                  InstallFailed, LogStartMoved, Folded, PeerAlive, PeerTookBytes, PeerLost, Stop>;
 

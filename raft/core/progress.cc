@@ -18,6 +18,8 @@ void Progress::Replicate() {
   state = ProgressState::kReplicate;
   probe_sent = false;
   window.Clear();
+  preparing = false;
+  offered.reset();
 }
 
 void Progress::Install() {

@@ -101,7 +101,8 @@ void Core::OnReport(const Message& message, const FollowerReport& report, Progre
   const Index has = std::max(progress.match, report.received);
   if (progress.state == ProgressState::kInstall) {
     if (progress.offered && progress.match >= progress.offered->end.last_index) {
-      progress.Probe(progress.match + 1);
+      progress.Replicate();
+      progress.next = progress.match + 1;
     }
   } else if (progress.state == ProgressState::kProbe) {
     // While one probe is under way, an answer without news may be to an earlier one.

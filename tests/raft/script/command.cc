@@ -17,18 +17,31 @@ struct Form {
 };
 
 const std::vector<Form>& Forms() {
-  static const auto* forms =
-      new std::vector<Form>{{"nodes", 1, 1, {"voters", "learners", "index"}},
-                            {"campaign", 1, 1, {}},
-                            {"tick", 1, 1, {"n"}},
-                            {"propose", 1, 1, {"records"}},
-                            {"propose-config", 1, 1, {"add-voter", "remove", "add-learner"}},
-                            {"disk", 1, 2, {"n"}},
-                            {"apply", 1, 1, {}},
-                            {"restart", 1, 1, {}},
-                            {"wipe", 1, 1, {}},
-                            {"state", 0, 0, {}},
-                            {"expect", 1, 1, {"*"}}};
+  static const auto* forms = new std::vector<Form>{
+      {"nodes", 1, 1, {"voters", "learners", "index", "prevote", "checkquorum"}},
+      {"campaign", 1, 1, {}},
+      {"tick", 1, 1, {"n"}},
+      {"propose", 1, 1, {"records"}},
+      {"propose-config",
+       1,
+       2,
+       {"add-voter", "remove", "add-learner", "joint", "learners", "auto-leave"}},
+      {"heartbeat", 1, 1, {}},
+      {"transfer", 2, 2, {}},
+      {"deliver", 1, 2, {"from", "type"}},
+      {"drop", 1, 1, {"from", "type"}},
+      {"compact", 2, 2, {}},
+      {"isolate", 1, 1, {}},
+      {"heal", 0, 0, {}},
+      {"read-barrier", 1, 1, {}},
+      {"stabilize", 0, 99, {}},
+      {"set-timeout", 2, 2, {}},
+      {"disk", 1, 2, {"n"}},
+      {"apply", 1, 1, {}},
+      {"restart", 1, 1, {}},
+      {"wipe", 1, 1, {}},
+      {"state", 0, 0, {}},
+      {"expect", 1, 1, {"*"}}};
   return *forms;
 }
 

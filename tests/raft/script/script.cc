@@ -3,51 +3,22 @@
 #include <algorithm>
 #include <istream>
 #include <ostream>
-#include <sstream>
 #include <utility>
 
 #include "common/error.h"
-#include "tests/raft/core_harness.h"
+#include "tests/raft/script/parse.h"
+#include "tests/raft/script/snapshot.h"
 
 namespace varve::raft {
 namespace {
 
 constexpr uint64_t kMaxNodes = 99;
 
-// ID or ID:EPOCH.
-absl::StatusOr<ReplicaId> ParseReplica(std::string_view text) {
-  const size_t colon = text.find(':');
-  const auto node = ParseNumber(text.substr(0, colon), 1, "a node");
-  if (!node.ok()) return node.status();
-  uint64_t epoch = 1;
-  if (colon != std::string_view::npos) {
-    const auto number = ParseNumber(text.substr(colon + 1), 1, "a replica epoch");
-    if (!number.ok()) return number.status();
-    epoch = *number;
-  }
-  return ReplicaId{NodeId{static_cast<NodeId::rep>(*node)},
-                   ReplicaEpoch{static_cast<ReplicaEpoch::rep>(epoch)}};
-}
-
-absl::StatusOr<std::vector<ReplicaId>> ParseReplicas(std::string_view text) {
-  std::vector<ReplicaId> replicas;
-  std::istringstream items{std::string(text)};
-  for (std::string item; std::getline(items, item, ',');) {
-    const auto replica = ParseReplica(item);
-    if (!replica.ok()) return replica.status();
-    replicas.push_back(*replica);
-  }
-  std::sort(replicas.begin(), replicas.end());
-  return replicas;
-}
-
 absl::StatusOr<Configuration> ParseMembers(const Command& command, uint64_t nodes) {
   Configuration configuration;
-  if (const auto learners = command.option("learners")) {
-    auto parsed = ParseReplicas(*learners);
-    if (!parsed.ok()) return parsed.status();
-    configuration.learners = *std::move(parsed);
-  }
+  auto learners = ParseReplicas(command.option("learners").value_or(""));
+  if (!learners.ok()) return learners.status();
+  configuration.learners = *std::move(learners);
   if (const auto voters = command.option("voters")) {
     auto parsed = ParseReplicas(*voters);
     if (!parsed.ok()) return parsed.status();
@@ -55,28 +26,12 @@ absl::StatusOr<Configuration> ParseMembers(const Command& command, uint64_t node
     return configuration;
   }
   for (uint64_t node = 1; node <= nodes; ++node) {
-    const ReplicaId replica{NodeId{static_cast<NodeId::rep>(node)}, ReplicaEpoch{1}};
-    const auto& learners = configuration.learners;
-    if (std::find(learners.begin(), learners.end(), replica) == learners.end()) {
-      configuration.voters.push_back(replica);
+    const auto& them = configuration.learners;
+    if (std::find(them.begin(), them.end(), ReplicaOf(node)) == them.end()) {
+      configuration.voters.push_back(ReplicaOf(node));
     }
   }
   return configuration;
-}
-
-void Remove(std::vector<ReplicaId>& from, ReplicaId replica) {
-  from.erase(std::remove(from.begin(), from.end(), replica), from.end());
-}
-
-void Add(std::vector<ReplicaId>& to, ReplicaId replica) {
-  to.insert(std::lower_bound(to.begin(), to.end(), replica), replica);
-}
-
-absl::StatusOr<uint64_t> NumberOption(const Command& command, std::string_view key,
-                                      uint64_t otherwise, uint64_t least) {
-  const auto text = command.option(key);
-  if (!text) return otherwise;
-  return ParseNumber(*text, least, key);
 }
 
 }  // namespace
@@ -98,50 +53,72 @@ int Script::Run(std::istream& in, std::ostream& out) {
 }
 
 std::string Script::Line(std::string_view command) const {
-  std::vector<NodeSnapshot> nodes;
-  nodes.reserve(replicas_.size());
-  for (const auto& [id, replica] : replicas_) nodes.push_back(replica->Snapshot());
-  return ToJson(command, nodes).dump();
+  return ToJson(command, *cluster_).dump();
 }
 
-absl::StatusOr<Replica*> Script::Find(const std::string& id) {
+absl::StatusOr<uint64_t> Script::Find(const std::string& id) const {
   const auto number = ParseNumber(id, 1, "a node");
   if (!number.ok()) return number.status();
-  const auto found = replicas_.find(*number);
-  if (found == replicas_.end()) {
+  if (!cluster_->nodes().contains(*number)) {
     return MakeError(Reason::INVALID_REQUEST, "there is no node ", *number);
   }
-  return found->second.get();
+  return *number;
 }
 
 absl::Status Script::Do(const Command& command) {
   if (command.name == "nodes") return Nodes(command);
-  if (replicas_.empty()) return MakeError(Reason::INVALID_REQUEST, "a script begins with nodes");
+  if (!cluster_) return MakeError(Reason::INVALID_REQUEST, "a script begins with nodes");
   if (command.name == "state") return absl::OkStatus();
-  const auto found = Find(command.arguments[0]);
-  if (!found.ok()) return found.status();
-  Replica& replica = **found;
-  if (command.name == "expect") return Expect(command, replica);
-  for (const auto& [id, each] : replicas_) each->ForgetResults();
-  if (command.name == "propose") return Propose(command, replica);
-  if (command.name == "propose-config") return ProposeConfig(command, replica);
-  if (command.name == "disk") return Disk(command, replica);
-  if (command.name == "tick" || command.name == "campaign") {
+  if (command.name != "expect") cluster_->ForgetResults();
+  if (command.name == "heal" || command.name == "stabilize") return DoForAll(command);
+  const auto id = Find(command.arguments[0]);
+  if (!id.ok()) return id.status();
+  return DoFor(command, *id);
+}
+
+absl::Status Script::DoForAll(const Command& command) {
+  if (command.name == "stabilize") return Stabilize(command);
+  cluster_->Heal();
+  return absl::OkStatus();
+}
+
+absl::Status Script::DoFor(const Command& command, uint64_t id) {
+  const std::string& name = command.name;
+  if (name == "expect") return Expect(command, id);
+  if (name == "propose") return Propose(command, id);
+  if (name == "propose-config") return ProposeConfig(command, id);
+  if (name == "disk") return Disk(command, id);
+  if (name == "compact") return Compact(command, id);
+  if (name == "deliver" || name == "drop") return Deliver(command, id);
+  if (name == "transfer") return Transfer(command, id);
+  if (name == "tick") {
     const auto n = NumberOption(command, "n", 1, 0);
     if (!n.ok()) return n.status();
-    replica.Step(Tick{static_cast<uint32_t>(*n)});
-  } else if (command.name == "apply") {
-    replica.Apply();
-  } else if (command.name == "restart") {
-    replica.Restart();
-  } else if (command.name == "wipe") {
-    replica.Wipe();
+    cluster_->Step(id, Tick{*n});
+  } else if (name == "set-timeout") {
+    const auto ticks = ParseNumber(command.arguments[1], 1, "a timeout");
+    if (!ticks.ok()) return ticks.status();
+    cluster_->FixElectionTimeout(id, *ticks);
+  } else if (name == "campaign") {
+    cluster_->Step(id, Campaign{});
+  } else if (name == "heartbeat") {
+    cluster_->Step(id, HeartbeatNow{});
+  } else if (name == "read-barrier") {
+    cluster_->ReadBarrier(id);
+  } else if (name == "isolate") {
+    cluster_->Isolate(id);
+  } else if (name == "apply") {
+    cluster_->node(id).applied = cluster_->core(id).commit_index();
+  } else if (name == "restart") {
+    cluster_->Restart(id);
+  } else if (name == "wipe") {
+    cluster_->Wipe(id);
   }
   return absl::OkStatus();
 }
 
 absl::Status Script::Nodes(const Command& command) {
-  if (!replicas_.empty()) return MakeError(Reason::INVALID_REQUEST, "nodes comes only once");
+  if (cluster_) return MakeError(Reason::INVALID_REQUEST, "nodes comes only once");
   const auto count = ParseNumber(command.arguments[0], 1, "the number of nodes");
   if (!count.ok()) return count.status();
   if (*count > kMaxNodes) {
@@ -149,72 +126,38 @@ absl::Status Script::Nodes(const Command& command) {
   }
   const auto index = NumberOption(command, "index", 0, 0);
   if (!index.ok()) return index.status();
-  const auto configuration = ParseMembers(command, *count);
+  const auto pre_vote = SwitchOption(command, "prevote", true);
+  if (!pre_vote.ok()) return pre_vote.status();
+  const auto check_quorum = SwitchOption(command, "checkquorum", true);
+  if (!check_quorum.ok()) return check_quorum.status();
+  auto configuration = ParseMembers(command, *count);
   if (!configuration.ok()) return configuration.status();
-  for (uint64_t node = 1; node <= *count; ++node) {
-    const ReplicaId self{NodeId{static_cast<NodeId::rep>(node)}, ReplicaEpoch{1}};
-    replicas_[node] = std::make_unique<Replica>(self, *configuration, Index{*index});
-  }
+  ClusterOptions options;
+  options.nodes = static_cast<uint32_t>(*count);
+  options.configuration = *std::move(configuration);
+  options.index = Index{*index};
+  options.core.max_uncommitted_bytes = size_t{1} << 20;
+  options.core.heartbeat_ticks = 1;
+  options.core.election_ticks = 10;
+  options.core.pre_vote = *pre_vote;
+  options.core.check_quorum = *check_quorum;
+  cluster_ = std::make_unique<CoreCluster>(std::move(options));
   return absl::OkStatus();
 }
 
-absl::Status Script::Propose(const Command& command, Replica& replica) {
+absl::Status Script::Propose(const Command& command, uint64_t id) {
   const auto records = NumberOption(command, "records", 1, 1);
   if (!records.ok()) return records.status();
   if (*records > 1000) return MakeError(Reason::INVALID_REQUEST, "at most 1000 records");
-  const auto width = static_cast<uint32_t>(*records);
-  replica.Step(raft::Propose{ProposalId{++last_proposal_}, EntryKind::kData, Batch(width), width,
-                             std::nullopt, WallTime{1'000}});
+  cluster_->Propose(id, static_cast<uint32_t>(*records));
   return absl::OkStatus();
 }
 
-absl::Status Script::ProposeConfig(const Command& command, Replica& replica) {
-  if (command.options.size() != 1) {
-    return MakeError(Reason::INVALID_REQUEST, "propose-config takes exactly one change");
-  }
-  const auto& [change, member] = command.options[0];
-  const auto parsed = ParseReplica(member);
-  if (!parsed.ok()) return parsed.status();
-  Configuration configuration = replica.configuration();
-  Remove(configuration.voters, *parsed);
-  Remove(configuration.learners, *parsed);
-  if (change == "add-voter") Add(configuration.voters, *parsed);
-  if (change == "add-learner") Add(configuration.learners, *parsed);
-  replica.Step(raft::Propose{ProposalId{++last_proposal_}, EntryKind::kConfig,
-                             FrameBuffer::Copy(EncodeConfiguration(configuration)), 0, std::nullopt,
-                             WallTime{1'000}});
-  return absl::OkStatus();
-}
-
-absl::Status Script::Disk(const Command& command, Replica& replica) {
-  const bool word = command.arguments.size() == 2;
-  if (word == command.option("n").has_value()) {
-    return MakeError(Reason::INVALID_REQUEST, "disk takes either n= or one word");
-  }
-  if (!word) {
-    const auto count = NumberOption(command, "n", 1, 1);
-    if (!count.ok()) return count.status();
-    replica.Finish(*count);
-    return absl::OkStatus();
-  }
-  const std::string& what = command.arguments[1];
-  if (what == "all") {
-    replica.Finish(SIZE_MAX);
-  } else if (what == "hold" || what == "release") {
-    replica.Hold(what == "hold");
-  } else if (what == "fail") {
-    replica.Step(DiskFailed{});
-  } else {
-    return MakeError(Reason::INVALID_REQUEST, "disk does not know '", what, "'");
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Script::Expect(const Command& command, const Replica& replica) {
+absl::Status Script::Expect(const Command& command, uint64_t id) {
   if (command.options.empty()) {
     return MakeError(Reason::INVALID_REQUEST, "expect takes at least one FIELD=VALUE");
   }
-  const auto json = ToJson(replica.Snapshot());
+  const auto json = ToJson(cluster_->node(id));
   for (const auto& [field, wanted] : command.options) {
     const auto value = FieldOf(json, field);
     if (!value.ok()) return value.status();

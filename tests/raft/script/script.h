@@ -1,15 +1,15 @@
 // Runs Raft scripts: commands in, one line of JSON for each out. Equal scripts give equal output.
+// docs/raft_script.md gives the grammar.
 #ifndef VARVE_TESTS_RAFT_SCRIPT_SCRIPT_H_
 #define VARVE_TESTS_RAFT_SCRIPT_SCRIPT_H_
 
 #include <iosfwd>
-#include <map>
 #include <memory>
 #include <string>
 
 #include "absl/status/status.h"
+#include "tests/raft/core_cluster.h"
 #include "tests/raft/script/command.h"
-#include "tests/raft/script/replica.h"
 
 namespace varve::raft {
 
@@ -26,16 +26,27 @@ class Script {
 
  private:
   absl::Status Do(const Command& command);
+  absl::Status DoForAll(const Command& command);
+  absl::Status DoFor(const Command& command, uint64_t id);
   absl::Status Nodes(const Command& command);
-  absl::Status Propose(const Command& command, Replica& replica);
-  absl::Status ProposeConfig(const Command& command, Replica& replica);
-  absl::Status Disk(const Command& command, Replica& replica);
-  absl::Status Expect(const Command& command, const Replica& replica);
-  absl::StatusOr<Replica*> Find(const std::string& id);
+  absl::Status Propose(const Command& command, uint64_t id);
+  absl::Status Expect(const Command& command, uint64_t id);
+  absl::StatusOr<uint64_t> Find(const std::string& id) const;
   [[nodiscard]] std::string Line(std::string_view command) const;
 
-  std::map<uint64_t, std::unique_ptr<Replica>> replicas_;
-  uint64_t last_proposal_ = 0;
+  // script_network.cc
+  absl::Status Stabilize(const Command& command);
+  absl::Status Deliver(const Command& command, uint64_t to);
+  absl::Status Transfer(const Command& command, uint64_t from);
+
+  // script_membership.cc
+  absl::Status ProposeConfig(const Command& command, uint64_t id);
+
+  // script_disk.cc
+  absl::Status Disk(const Command& command, uint64_t id);
+  absl::Status Compact(const Command& command, uint64_t id);
+
+  std::unique_ptr<CoreCluster> cluster_;
   bool expect_failed_ = false;
 };
 

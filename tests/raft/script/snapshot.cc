@@ -66,6 +66,98 @@ Json ToJson(const ProposalResult& result) {
   return json;
 }
 
+Json ToJson(const ReadResult& read) {
+  Json json = {{"id", read.id.value()}, {"result", read.index ? "read" : "not_confirmed"}};
+  if (read.index) json["index"] = read.index->value();
+  return json;
+}
+
+std::string_view NameOf(ProgressState state) {
+  switch (state) {
+    case ProgressState::kProbe:
+      return "probe";
+    case ProgressState::kReplicate:
+      return "replicate";
+    case ProgressState::kInstall:
+      return "install";
+  }
+  return "";
+}
+
+Json ToJson(const ReplicaId& peer, const Progress& progress) {
+  return {{"peer", Member(peer)},
+          {"state", std::string(NameOf(progress.state))},
+          {"match", progress.match.value()},
+          {"next", progress.next.value()},
+          {"paused", progress.paused()},
+          {"inflight", progress.window.appends() + (progress.probe_sent ? 1 : 0)}};
+}
+
+std::string_view NameOf(EntryKind kind) {
+  switch (kind) {
+    case EntryKind::kData:
+      return "data";
+    case EntryKind::kBarrier:
+      return "barrier";
+    case EntryKind::kConfig:
+      return "config";
+    case EntryKind::kMeta:
+      return "meta";
+  }
+  return "";
+}
+
+Json ToJson(const Entry& entry) {
+  return {{"index", entry.header.first_index.value()},
+          {"term", entry.header.term.value()},
+          {"kind", std::string(NameOf(entry.header.kind))},
+          {"base", entry.header.base_offset.value()},
+          {"last", entry.header.last_offset.value()}};
+}
+
+// What the types have in common, zero where a message does not have it.
+Json ToJson(const Message& message) {
+  Index prev_index;
+  Term prev_term;
+  Index commit;
+  bool reject = false;
+  Json entries = Json::array();
+  if (const auto* vote = std::get_if<VoteRequest>(&message.body)) {
+    prev_index = vote->last_index;
+    prev_term = vote->last_term;
+  } else if (const auto* answer = std::get_if<VoteReply>(&message.body)) {
+    reject = !answer->granted;
+  } else if (const auto* append = std::get_if<AppendRequest>(&message.body)) {
+    prev_index = append->prev_index;
+    prev_term = append->prev_term;
+    commit = append->commit;
+    for (const Entry& entry : append->entries) entries.push_back(ToJson(entry));
+  } else if (const auto* reply = std::get_if<AppendReply>(&message.body)) {
+    reject = reply->rejected;
+    prev_index = reply->rejected ? reply->rejected_prev : reply->report.match;
+    commit = reply->report.commit;
+  } else if (const auto* heartbeat = std::get_if<Heartbeat>(&message.body)) {
+    commit = heartbeat->commit;
+  } else if (const auto* beat = std::get_if<HeartbeatReply>(&message.body)) {
+    prev_index = beat->report.match;
+    commit = beat->report.commit;
+  } else if (const auto* install = std::get_if<InstallRequest>(&message.body)) {
+    prev_index = install->point.end.last_index;
+    prev_term = install->point.end.last_term;
+  } else if (const auto* installed = std::get_if<InstallReply>(&message.body)) {
+    prev_index = installed->report.match;
+    commit = installed->report.commit;
+  }
+  return {{"type", std::string(NameOf(TypeOf(message)))},
+          {"from", Member(message.from)},
+          {"to", Member(message.to)},
+          {"term", message.term.value()},
+          {"prev", {{"index", prev_index.value()}, {"term", prev_term.value()}}},
+          {"entries", std::move(entries)},
+          {"commit", commit.value()},
+          {"reject", reject}};
+}
+
 std::string Text(const Json& value) {
   if (value.is_string()) return value.get<std::string>();
   if (!value.is_array()) return value.dump();
@@ -87,32 +179,40 @@ const Json* Below(const Json& value, const std::string& step) {
 
 }  // namespace
 
-Json ToJson(const NodeSnapshot& node) {
+Json ToJson(const CoreCluster::Node& node) {
+  const Core& core = *node.core;
+  Json progress = Json::array();
+  for (const auto& [peer, follower] : core.followers()) progress.push_back(ToJson(peer, follower));
   Json results = Json::array();
   for (const ProposalResult& result : node.results) results.push_back(ToJson(result));
+  for (const ReadResult& read : node.reads) results.push_back(ToJson(read));
   return {{"id", node.self.node.value()},
           {"epoch", node.self.epoch.value()},
-          {"role", std::string(NameOf(node.role))},
-          {"term", node.term.value()},
-          {"vote", Member(node.vote)},
-          {"leader", Member(node.leader)},
-          {"commit", node.commit.value()},
+          {"role", std::string(NameOf(core.role()))},
+          {"term", core.term().value()},
+          {"vote", Member(core.vote())},
+          {"leader", Member(core.leader())},
+          {"commit", core.commit_index().value()},
           {"applied", node.applied.value()},
-          {"first", node.first.value()},
+          {"first", core.log().start().index.value()},
           {"last",
-           {{"index", node.last.last_index.value()},
-            {"term", node.last.last_term.value()},
-            {"offset", node.last.next_offset.value() - 1}}},
-          {"durable", node.durable.value()},
-          {"config", ToJson(node.configuration)},
-          {"progress", Json::array()},
+           {{"index", core.end().last_index.value()},
+            {"term", core.end().last_term.value()},
+            {"offset", core.end().next_offset.value() - 1}}},
+          {"durable", core.durable_index().value()},
+          {"config", ToJson(core.log().configuration())},
+          {"progress", std::move(progress)},
           {"results", std::move(results)}};
 }
 
-Json ToJson(std::string_view command, const std::vector<NodeSnapshot>& nodes) {
-  Json list = Json::array();
-  for (const NodeSnapshot& node : nodes) list.push_back(ToJson(node));
-  return {{"cmd", std::string(command)}, {"nodes", std::move(list)}, {"inflight", Json::array()}};
+Json ToJson(std::string_view command, const CoreCluster& cluster) {
+  Json nodes = Json::array();
+  for (const auto& [id, node] : cluster.nodes()) nodes.push_back(ToJson(node));
+  Json inflight = Json::array();
+  for (const Message& message : cluster.messages()) inflight.push_back(ToJson(message));
+  return {{"cmd", std::string(command)},
+          {"nodes", std::move(nodes)},
+          {"inflight", std::move(inflight)}};
 }
 
 absl::StatusOr<std::string> FieldOf(const Json& node, std::string_view path) {
