@@ -8,8 +8,7 @@
 namespace varve::raft {
 
 bool Core::MayCampaign() const {
-  return !halted_ && role_ != Role::kLeader && hard_state_.term < kMaxTerm &&
-         MayBeNeededToLead() &&
+  return !halted_ && role_ != Role::kLeader && hard_state_.term < kMaxTerm && MayBeNeededToLead() &&
          (!disk_slow_ || IsSoleVoter(log_.configuration(), options_.self));
 }
 

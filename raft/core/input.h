@@ -125,10 +125,10 @@ struct PeerLost {
 // The owner goes away: what is pending is answered, and nothing is done any more.
 struct Stop {};
 
-using Input =
-    std::variant<Tick, Campaign, HeartbeatNow, Receive, Propose, ReadBarrier, Transfer, DiskDone, DiskFailed,
-                 DiskSuspect, DiskSlow, DiskFull, EntriesLoaded, InstallReady, InstallStaged,
-                 InstallFailed, LogStartMoved, Folded, PeerAlive, PeerTookBytes, PeerLost, Stop>;
+using Input = std::variant<Tick, Campaign, HeartbeatNow, Receive, Propose, ReadBarrier, Transfer,
+                           DiskDone, DiskFailed, DiskSuspect, DiskSlow, DiskFull, EntriesLoaded,
+                           InstallReady, InstallStaged, InstallFailed, LogStartMoved, Folded,
+                           PeerAlive, PeerTookBytes, PeerLost, Stop>;
 
 }  // namespace varve::raft
 

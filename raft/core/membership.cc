@@ -1,11 +1,11 @@
 // Membership: which configuration may follow which, and what a leader does when one is committed.
 // A configuration acts when it is appended and reverts when it is truncated (log_view.h).
 #include <algorithm>
-#include <iterator>
 #include <set>
 
 #include "raft/core/core.h"
 #include "raft/core/defect.h"
+#include "raft/core/quorum.h"
 
 namespace varve::raft {
 namespace {
@@ -16,25 +16,6 @@ bool IsIn(const std::vector<ReplicaId>& replicas, ReplicaId replica) {
 
 bool IsVoterOf(const Configuration& configuration, ReplicaId replica) {
   return IsIn(configuration.voters, replica) || IsIn(configuration.outgoing, replica);
-}
-
-bool DifferByOneAtMost(const std::vector<ReplicaId>& a, const std::vector<ReplicaId>& b) {
-  std::vector<ReplicaId> difference;
-  std::set_symmetric_difference(a.begin(), a.end(), b.begin(), b.end(),
-                                std::back_inserter(difference));
-  return difference.size() <= 1;
-}
-
-// Whether each majority of one shares a voter with each majority of the other: one voter more or
-// less (Ongaro's thesis, 4.1), or into and out of a joint configuration (4.3). Out of it to the
-// outgoing voters is a change that was cancelled.
-bool FollowsInOneStep(const Configuration& now, const Configuration& next) {
-  if (next.voters.empty()) return false;
-  if (!now.outgoing.empty()) {
-    return next.outgoing.empty() && (next.voters == now.voters || next.voters == now.outgoing);
-  }
-  if (next.outgoing.empty()) return DifferByOneAtMost(now.voters, next.voters);
-  return next.outgoing == now.voters;
 }
 
 void AddMembers(const Configuration& configuration, std::set<ReplicaId>* members) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
@@ -24,6 +25,13 @@ bool HasMajorityOf(const std::vector<ReplicaId>& voters,
                    absl::FunctionRef<bool(ReplicaId)> granted) {
   const auto votes = std::count_if(voters.begin(), voters.end(), granted);
   return static_cast<size_t>(votes) > voters.size() / 2;
+}
+
+bool DifferByOneAtMost(const std::vector<ReplicaId>& a, const std::vector<ReplicaId>& b) {
+  std::vector<ReplicaId> difference;
+  std::set_symmetric_difference(a.begin(), a.end(), b.begin(), b.end(),
+                                std::back_inserter(difference));
+  return difference.size() <= 1;
 }
 
 }  // namespace
@@ -53,6 +61,15 @@ bool IsSoleVoter(const Configuration& configuration, ReplicaId replica) {
   };
   return alone(configuration.voters) &&
          (configuration.outgoing.empty() || alone(configuration.outgoing));
+}
+
+bool FollowsInOneStep(const Configuration& now, const Configuration& next) {
+  if (next.voters.empty()) return false;
+  if (!now.outgoing.empty()) {
+    return next.outgoing.empty() && (next.voters == now.voters || next.voters == now.outgoing);
+  }
+  if (next.outgoing.empty()) return DifferByOneAtMost(now.voters, next.voters);
+  return next.outgoing == now.voters;
 }
 
 }  // namespace varve::raft

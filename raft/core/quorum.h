@@ -28,6 +28,11 @@ namespace varve::raft {
 [[nodiscard]] bool HasMajority(const Configuration& configuration,
                                absl::FunctionRef<bool(ReplicaId)> granted);
 
+// Whether each majority of one shares a voter with each majority of the other: one voter more or
+// less (Ongaro's thesis, 4.1), or into and out of a joint configuration (4.3). Out of it to the
+// outgoing voters is a change that was cancelled.
+[[nodiscard]] bool FollowsInOneStep(const Configuration& now, const Configuration& next);
+
 // Whether `replica` decides alone.
 [[nodiscard]] bool IsSoleVoter(const Configuration& configuration, ReplicaId replica);
 

@@ -139,6 +139,68 @@ TEST(CommittableIndexTest, OlderTermsCommitOnlyThroughAnEntryOfTheLeadersTerm) {
   }
 }
 
+// All majorities of a configuration of nodes 1 to 5, as sets of bits.
+std::vector<uint32_t> MajoritiesOf(const Configuration& configuration) {
+  std::vector<uint32_t> majorities;
+  for (uint32_t set = 0; set < 32; ++set) {
+    const auto in = [&](ReplicaId replica) { return (set >> (replica.node.value() - 1) & 1) != 0; };
+    if (HasMajority(configuration, in)) majorities.push_back(set);
+  }
+  return majorities;
+}
+
+// What a step is for: two leaders, one by each configuration, would need a voter in common.
+TEST(FollowsInOneStepTest, MajoritiesOfNeighboursMeet) {
+  constexpr uint64_t kSeed = 20'261'123;
+  std::mt19937_64 random(kSeed);
+  const auto draw = [&](bool joint) {
+    Configuration configuration;
+    for (uint32_t node = 1; node <= 5; ++node) {
+      if (random() % 2 == 0) configuration.voters.push_back(Replica(node));
+      if (joint && random() % 2 == 0) configuration.outgoing.push_back(Replica(node));
+    }
+    return configuration;
+  };
+  int steps = 0;
+  for (int round = 0; round < 30'000; ++round) {
+    const Configuration now = draw(random() % 3 == 0);
+    Configuration next = draw(random() % 3 == 0);
+    if (random() % 3 == 0) next.outgoing = now.voters;
+    if (random() % 4 == 0) next.voters = now.outgoing;
+    if (now.voters.empty() || !FollowsInOneStep(now, next)) continue;
+    ++steps;
+    for (const uint32_t one : MajoritiesOf(now)) {
+      for (const uint32_t other : MajoritiesOf(next)) {
+        ASSERT_NE(one & other, 0u) << "seed " << kSeed << " round " << round;
+      }
+    }
+  }
+  EXPECT_GT(steps, 1'000);
+}
+
+TEST(FollowsInOneStepTest, TakesEachKindOfStepAndNoOther) {
+  struct Case {
+    const char* name;
+    Configuration now;
+    Configuration next;
+    bool expected;
+  };
+  const Case cases[] = {
+      {"nothing but learners", Of({1, 2, 3}), Of({1, 2, 3}), true},
+      {"one more", Of({1, 2, 3}), Of({1, 2, 3, 4}), true},
+      {"one less", Of({1, 2, 3}), Of({1, 2}), true},
+      {"one for another", Of({1, 2, 3}), Of({1, 2, 4}), false},
+      {"nobody left", Of({1}), Of({}), false},
+      {"joint", Of({1, 2, 3}), Of({1, 4, 5}, {1, 2, 3}), true},
+      {"joint with others", Of({1, 2, 3}), Of({1, 4, 5}, {1, 2}), false},
+      {"leave", Of({1, 4, 5}, {1, 2, 3}), Of({1, 4, 5}), true},
+      {"cancel", Of({1, 4, 5}, {1, 2, 3}), Of({1, 2, 3}), true},
+      {"leave for others", Of({1, 4, 5}, {1, 2, 3}), Of({1, 4}), false},
+      {"from joint to joint", Of({1, 4, 5}, {1, 2, 3}), Of({1, 2, 4}, {1, 4, 5}), false},
+  };
+  for (const Case& c : cases) EXPECT_EQ(FollowsInOneStep(c.now, c.next), c.expected) << c.name;
+}
+
 TEST(IsSoleVoterTest, NeedsToBeAloneInEveryList) {
   EXPECT_TRUE(IsSoleVoter(Of({1}), Replica(1)));
   EXPECT_TRUE(IsSoleVoter(Of({1}, {1}), Replica(1)));

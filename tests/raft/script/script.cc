@@ -136,7 +136,7 @@ absl::Status Script::Nodes(const Command& command) {
   options.nodes = static_cast<uint32_t>(*count);
   options.configuration = *std::move(configuration);
   options.index = Index{*index};
-  options.core.max_uncommitted_bytes = size_t{1} << 20;
+  options.core.max_uncommitted_bytes = 64 << 10;
   options.core.heartbeat_ticks = 1;
   options.core.election_ticks = 10;
   options.core.pre_vote = *pre_vote;
