@@ -10,7 +10,6 @@
 #ifndef VARVE_RAFT_CORE_CORE_H_
 #define VARVE_RAFT_CORE_CORE_H_
 
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -25,6 +24,7 @@
 #include "raft/core/input.h"
 #include "raft/core/log_view.h"
 #include "raft/core/progress.h"
+#include "raft/core/queue.h"
 #include "raft/core/recent_entries.h"
 
 namespace varve::raft {
@@ -150,7 +150,7 @@ class Core {
     bool timeout_sent = false;
     uint64_t last_read_context = 0;
     bool probes_due = false;
-    std::deque<PendingRead> reads;
+    Queue<PendingRead> reads;
     std::vector<ReadId> early_reads;  // before an own entry is committed
   };
 
@@ -344,8 +344,8 @@ class Core {
   size_t uncommitted_bytes_ = 0;  // of those of this leadership
   uint64_t ticks_pending_ = 0;    // since the leadership was lost that they are of
 
-  std::deque<OutstandingWrite> outstanding_;
-  std::deque<Waiting> waiting_;
+  Queue<OutstandingWrite> outstanding_;
+  Queue<Waiting> waiting_;
   DiskSequence last_sequence_;
   DiskSequence taken_through_;       // operations that the owner has seen
   size_t last_operation_bytes_ = 0;  // frames in effects_.disk.back()

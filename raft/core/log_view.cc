@@ -16,9 +16,9 @@ bool IndexBelow(const EpochStart& epoch, Index index) { return epoch.index < ind
 LogView::LogView(const CoreState& state)
     : start_(state.start),
       commit_index_(state.commit_index),
-      ends_(state.ends.begin(), state.ends.end()),
       epochs_(state.epochs),
       configurations_(state.configurations) {
+  for (const LogEnd& end : state.ends) ends_.push_back(end);
   if (ends_.empty()) ends_.push_back(state.end);
   VARVE_CHECK(ends_.back() == state.end, "the ends reach ", ends_.back().last_index,
               " and the log ", state.end.last_index);
@@ -118,7 +118,8 @@ void LogView::MoveStart(const LogStart& start) {
 void LogView::Install(const InstallPoint& point) {
   start_ = point.start;
   commit_index_ = point.end.last_index;
-  ends_.assign({point.end});
+  ends_.clear();
+  ends_.push_back(point.end);
   epochs_ = point.epochs;
   configurations_ = {point.configuration, std::nullopt};
 }

@@ -7,13 +7,13 @@
 #ifndef VARVE_RAFT_CORE_LOG_VIEW_H_
 #define VARVE_RAFT_CORE_LOG_VIEW_H_
 
-#include <deque>
 #include <optional>
 #include <vector>
 
 #include "common/log_state.h"
 #include "common/meta_entry.h"
 #include "raft/core/message.h"
+#include "raft/core/queue.h"
 
 namespace varve::raft {
 
@@ -79,7 +79,7 @@ class LogView {
  private:
   LogStart start_;
   Index commit_index_;
-  std::deque<LogEnd> ends_;  // of the entry at the commit index, or the start, and of all above
+  Queue<LogEnd> ends_;  // of the entry at the commit index, or the start, and of all above
   std::vector<EpochStart> epochs_;
   Configurations configurations_;
 };

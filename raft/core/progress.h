@@ -4,11 +4,11 @@
 #define VARVE_RAFT_CORE_PROGRESS_H_
 
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <utility>
 
 #include "raft/core/message.h"
+#include "raft/core/queue.h"
 
 namespace varve::raft {
 
@@ -47,11 +47,11 @@ class Window {
  private:
   struct Sent {
     Index last_index;
-    size_t bytes;
+    size_t bytes = 0;
   };
   const uint32_t max_appends_;
   const size_t max_bytes_;
-  std::deque<Sent> sent_;
+  Queue<Sent> sent_;
   size_t bytes_ = 0;
 };
 

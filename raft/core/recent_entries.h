@@ -4,10 +4,10 @@
 #ifndef VARVE_RAFT_CORE_RECENT_ENTRIES_H_
 #define VARVE_RAFT_CORE_RECENT_ENTRIES_H_
 
-#include <deque>
 #include <vector>
 
 #include "common/entry.h"
+#include "raft/core/queue.h"
 
 namespace varve::raft {
 
@@ -29,7 +29,7 @@ class RecentEntries {
   void DropFront();
 
   const size_t max_bytes_;
-  std::deque<Entry> entries_;
+  Queue<Entry> entries_;
   size_t bytes_ = 0;
 };
 
