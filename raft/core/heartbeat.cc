@@ -46,6 +46,8 @@ void Core::On(const Message& message, const HeartbeatReply& reply) {
       OfferInstall(message.from, *progress);
     } else if (progress->state == ProgressState::kProbe) {
       progress->probe_sent = false;
+    } else if (MustInstall(*progress)) {
+      BeginInstall(message.from, *progress);
     } else if (report.received + 1 < progress->next && !progress->full) {
       SendAppend(message.from, *progress, {});
     }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/check.h"
 #include "raft/core/core.h"
 #include "raft/core/defect.h"
 
@@ -49,9 +50,12 @@ void Core::SendAppends(ReplicaId to, Progress& progress) {
 }
 
 void Core::SendAppend(ReplicaId to, Progress& progress, std::vector<Entry> entries) {
+  const auto prev_term = log_.TermAt(progress.next - 1);
+  VARVE_CHECK(prev_term, "group ", options_.group, ": append from ", progress.next,
+              " in a log from ", log_.start().index);
   AppendRequest append;
   append.prev_index = progress.next - 1;
-  append.prev_term = *log_.TermAt(append.prev_index);
+  append.prev_term = *prev_term;
   append.commit = commit_index();
   append.floor = floor_;
   size_t bytes = 0;
@@ -127,7 +131,8 @@ void Core::On(EntriesLoaded loaded) {
   Progress& progress = found->second;
   progress.loading = false;
   const bool wanted = progress.next == loaded.from && !progress.paused() && !progress.full;
-  if (!wanted) return;
+  // The log start may have moved on meanwhile.
+  if (!wanted || MustInstall(progress)) return;
   if (loaded.entries.empty()) return BeginInstall(loaded.peer, progress);
   const EntryHeader& first = loaded.entries.front().header;
   const EntryHeader& last = loaded.entries.back().header;

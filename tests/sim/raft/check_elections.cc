@@ -20,6 +20,10 @@ class Elections final : public Checker {
 
   void OnStep(const Step& step) override {
     const ReplicaState& after = step.after;
+    if (after.floor < step.before.floor) {
+      Violated("I3: ", Show(step.view.id), " lowers the floor from ", step.before.floor, " to ",
+               after.floor);
+    }
     if (after.term < step.before.term || after.commit < step.before.commit) {
       Violated("I3: ", Show(step.view.id), " went back from term ", step.before.term, " commit ",
                step.before.commit, " to ", after.term, " and ", after.commit);

@@ -21,7 +21,7 @@ bool Overlap(const Configuration& before, const Configuration& next) {
     return next.outgoing.empty() ? OneApart(before.voters, next.voters)
                                  : next.outgoing == before.voters;
   }
-  return next.outgoing.empty() && next.voters == before.voters;
+  return next.outgoing.empty() && (next.voters == before.voters || next.voters == before.outgoing);
 }
 
 class Memberships final : public Checker {

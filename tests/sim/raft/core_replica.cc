@@ -24,19 +24,21 @@ FrameBuffer DataPayload(uint64_t proposal) {
   return buffer;
 }
 
-raft::CoreOptions OptionsOf(ReplicaId self, uint64_t seed) {
+raft::CoreOptions OptionsOf(const SimOptions& sim, ReplicaId self, uint64_t seed) {
   raft::CoreOptions options;
   options.group = kGroup;
   options.self = self;
   options.max_uncommitted_bytes = 200 * (kEntryHeaderBytes + kPayloadBytes);
   // Small, so that everything that has a bound meets it.
   options.max_write_bytes = 3'000;
-  options.max_append_bytes = 6'000;
-  options.window_appends = 4;
+  options.max_append_bytes = sim.append_bytes;
+  options.window_appends = sim.window_appends;
   options.window_bytes = 16'000;
   options.max_recent_bytes = 12'000;
   options.heartbeat_ticks = 1;
   options.election_ticks = 10;
+  options.floor_silence_ticks = 40;
+  options.pre_vote = sim.pre_vote;
   options.start_grace = true;
   options.seed = seed;
   return options;
@@ -93,18 +95,20 @@ raft::CoreState StateOf(const LogImage& log) {
 
 }  // namespace
 
-CoreReplica::CoreReplica(ReplicaId self, uint64_t seed, const LogImage& image,
-                         std::shared_ptr<ConfigProposals> proposals)
+CoreReplica::CoreReplica(const SimOptions& options, ReplicaId self, uint64_t seed,
+                         const LogImage& image, std::shared_ptr<ConfigProposals> proposals)
     : self_(self),
       random_(SeededRandom(seed ^ 0x5eed)),
       proposals_(std::move(proposals)),
       log_(image),
-      core_(OptionsOf(self, seed), StateOf(image)) {
+      core_(OptionsOf(options, self, seed), StateOf(image)) {
   RefreshState();
 }
 
 void CoreReplica::Tick() {
   for (raft::Input& input : std::exchange(later_, {})) core_.Step(std::move(input));
+  const Index folded = std::min(core_.commit_index(), core_.durable_index());
+  if (random_->OneIn(4)) core_.Step(raft::Folded{folded});
   core_.Step(raft::Tick{1});
 }
 
@@ -138,6 +142,12 @@ void CoreReplica::DiskDone(uint64_t sequence, Term term) {
 }
 
 void CoreReplica::DiskFailed() { core_.Step(raft::DiskFailed{}); }
+
+void CoreReplica::DiskSlow(bool slow) { core_.Step(raft::DiskSlow{slow}); }
+
+void CoreReplica::DiskFull(bool full) { core_.Step(raft::DiskFull{full}); }
+
+void CoreReplica::PeerLost(ReplicaId peer) { core_.Step(raft::PeerLost{peer}); }
 
 void CoreReplica::Trim(Index first) {
   if (first > core_.commit_index() || first <= log_.start.index) return;
@@ -337,6 +347,7 @@ ReplicaState CoreReplica::state() const {
   s.last = core_.end().last_index;
   s.durable = core_.durable_index();
   s.confirmed = core_.leadership_confirmed();
+  s.floor = core_.compaction_floor();
   s.waited_ticks = core_.ticks_waited();
   s.ticks_without_leader = core_.ticks_without_leader();
   s.configuration = configuration_;

@@ -12,6 +12,7 @@
 #include "common/random.h"
 #include "raft/core/core.h"
 #include "tests/sim/raft/defect_names.h"
+#include "tests/sim/raft/options.h"
 #include "tests/sim/raft/replica.h"
 
 namespace varve::raftsim {
@@ -22,7 +23,7 @@ using ConfigProposals = std::map<std::pair<Index, Term>, uint64_t>;
 class CoreReplica final : public Replica {
  public:
   // All of `image` is durable.
-  CoreReplica(ReplicaId self, uint64_t seed, const LogImage& image,
+  CoreReplica(const SimOptions& options, ReplicaId self, uint64_t seed, const LogImage& image,
               std::shared_ptr<ConfigProposals> proposals);
 
   void Tick() override;
@@ -33,6 +34,9 @@ class CoreReplica final : public Replica {
   void ReadBarrier(uint64_t read) override;
   void DiskDone(uint64_t sequence, Term term) override;
   void DiskFailed() override;
+  void DiskSlow(bool slow) override;
+  void DiskFull(bool full) override;
+  void PeerLost(ReplicaId peer) override;
   void Trim(Index first) override;
   [[nodiscard]] Outbox TakeEffects() override;
   [[nodiscard]] ReplicaState state() const override;

@@ -79,6 +79,17 @@ void World::MakeNodeFault(Fault fault, Node& node) {
     case Fault::kDiskStall:
       node.stalled_until = now_ + span;
       break;
+    case Fault::kSlowDisk:
+      if (!node.replica) return;
+      node.stalled_until = now_ + span;
+      Add(now_ + span, Kind::kDiskMend, number);
+      StepNode(node, [](Replica& r) { r.DiskSlow(true); });
+      break;
+    case Fault::kDiskFull:
+      if (!node.replica) return;
+      Add(now_ + span, Kind::kDiskMend, number);
+      StepNode(node, [](Replica& r) { r.DiskFull(true); });
+      break;
     case Fault::kDiskError: {
       if (!node.replica || node.disk_failed) return;
       uint64_t kept = random_->Below(node.pending.size() + 1);
@@ -114,6 +125,15 @@ void World::MakeNodeFault(Fault fault, Node& node) {
   Tell(now_, " ", NameOf(fault), " at ", Show(node.id));
 }
 
+// There is room again, and writes finish.
+void World::MendDisk(Node& node) {
+  Tell(now_, " the disk of ", Show(node.id), " is well");
+  StepNode(node, [](Replica& r) {
+    r.DiskSlow(false);
+    r.DiskFull(false);
+  });
+}
+
 void World::HealAll() {
   healing_ = true;
   network_.Heal();
@@ -123,6 +143,7 @@ void World::HealAll() {
     node.paused_until = 0;
     if (node.disk_failed) Crash(node);
     if (!node.replica) Start(node);
+    MendDisk(node);
   }
   Tell(now_, " all faults end");
 }

@@ -125,6 +125,11 @@ void World::ChangeMembership(Node& leader, bool repair_only) {
   Configuration next = now;
   if (!now.outgoing.empty()) {
     if (now.auto_leave && !repair_only) return;
+    // Now and then a change is cancelled.
+    if (!repair_only && random_->OneIn(3)) {
+      next.voters = now.outgoing;
+      std::erase_if(next.learners, [&](ReplicaId id) { return Has(next.voters, id); });
+    }
     next.outgoing.clear();
     next.auto_leave = false;
   } else if (!repair_only) {

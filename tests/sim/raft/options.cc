@@ -6,9 +6,9 @@ namespace varve::raftsim {
 
 std::string_view NameOf(Fault fault) {
   static constexpr std::string_view kNames[kFaults] = {
-      "loss",       "duplicate", "reorder",    "crash", "pause",      "wipe",
-      "isolate",    "one-way",   "ring",       "clog",  "black-hole", "disk-stall",
-      "disk-error", "transfer",  "membership", "trim"};
+      "loss",       "duplicate", "reorder",   "crash",    "pause",      "wipe",
+      "isolate",    "one-way",   "ring",      "clog",     "black-hole", "disk-stall",
+      "disk-error", "slow-disk", "disk-full", "transfer", "membership", "trim"};
   return kNames[static_cast<size_t>(fault)];
 }
 
@@ -28,6 +28,9 @@ SimOptions DrawOptions(uint64_t seed) {
   options.disk_spread = (1 + random->Below(random->OneIn(3) ? 200 : 20)) * kMillis;
   options.between_faults = (60 + random->Below(700)) * kMillis;
   options.between_proposals = (5 + random->Below(80)) * kMillis;
+  options.pre_vote = !random->OneIn(8);
+  options.window_appends = 2 + static_cast<uint32_t>(random->Below(7));
+  options.append_bytes = 3'000 + static_cast<uint32_t>(random->Below(8'000));
   return options;
 }
 

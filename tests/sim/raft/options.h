@@ -27,11 +27,13 @@ enum class Fault : uint8_t {
   kBlackHole,   // entries of one direction vanish, heartbeats arrive
   kDiskStall,   // writes wait
   kDiskError,   // the disk fails for good; the process restarts later
+  kSlowDisk,    // the same, and the replica is told
+  kDiskFull,    // no room for data for a while
   kTransfer,    // of leadership
   kMembership,  // voters and learners change
   kTrim,        // of the log's prefix, so that laggards are installed
 };
-inline constexpr size_t kFaults = 16;
+inline constexpr size_t kFaults = 18;
 std::string_view NameOf(Fault fault);
 
 struct SimOptions {
@@ -42,6 +44,10 @@ struct SimOptions {
   uint32_t loss_percent = 0;
   uint32_t duplicate_percent = 0;
   uint32_t reorder_percent = 0;
+  bool pre_vote = true;
+  // Of the replicas: appends under way to one follower, and bytes of one append.
+  uint32_t window_appends = 4;
+  uint32_t append_bytes = 6'000;
   SimTime delay = 2 * kMillis;
   SimTime delay_spread = 4 * kMillis;
   SimTime disk = 1 * kMillis;

@@ -135,6 +135,7 @@ struct ReplicaState {
   Index last;
   Index durable;  // what the replica believes to be durable of its log
   bool confirmed = false;
+  Index floor;                                         // of compaction
   uint64_t waited_ticks = 0;                           // since the election timer was set
   uint64_t ticks_without_leader = 0;                   // since a leader was heard of
   std::shared_ptr<const Configuration> configuration;  // acting
@@ -155,6 +156,9 @@ class Replica {
   virtual void ReadBarrier(uint64_t read) = 0;
   virtual void DiskDone(uint64_t sequence, Term term) = 0;
   virtual void DiskFailed() = 0;
+  virtual void DiskSlow(bool slow) = 0;
+  virtual void DiskFull(bool full) = 0;
+  virtual void PeerLost(ReplicaId peer) = 0;
   virtual void Trim(Index first) = 0;
   [[nodiscard]] virtual Outbox TakeEffects() = 0;
   [[nodiscard]] virtual ReplicaState state() const = 0;

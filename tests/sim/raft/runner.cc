@@ -18,7 +18,7 @@ RunResult RunCores(const SimOptions& options, Defect defect, DefectSites* sites)
   const auto proposals = std::make_shared<ConfigProposals>();
   (*proposals)[{Index{1}, Term{1}}] = 0;  // the configuration that the world begins with
   World world(options, [&](ReplicaId self, uint64_t seed, const LogImage& image) {
-    return std::make_unique<CoreReplica>(self, seed, image, proposals);
+    return std::make_unique<CoreReplica>(options, self, seed, image, proposals);
   });
   RunResult result = world.Run();
   for (size_t i = 0; sites != nullptr && i < kDefects; ++i) (*sites)[i] += raft::defect_sites[i];

@@ -173,6 +173,9 @@ void World::Handle(const Event& event) {
       return ProposeSome();
     case Kind::kOperate:
       return Operate();
+    case Kind::kDiskMend:
+      if (event.life == node.life && node.replica) MendDisk(node);
+      return;
     case Kind::kMend:
       network_.Heal();
       Tell(now_, " the network heals");
@@ -309,8 +312,17 @@ void World::Crash(Node& node) {
   node.paused_until = 0;
   ++node.life;
   node.state = {};
+  if (random_->OneIn(2)) TellOthersOfCrash(node);
   // Its clients see the connection go: unknown.
   std::erase_if(unanswered_, [&](const auto& p) { return p.second.first == Number(node); });
+}
+
+// Most nodes notice when the process of another is gone.
+void World::TellOthersOfCrash(const Node& gone) {
+  for (Node& node : nodes_) {
+    if (!result_.violation.empty()) return;
+    if (node.replica) StepNode(node, [&](Replica& r) { r.PeerLost(gone.id); });
+  }
 }
 
 const LogImage* World::DurableOf(ReplicaId replica) const {

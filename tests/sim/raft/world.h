@@ -52,7 +52,17 @@ class World final : public Disks {
  private:
   RunResult RunPhases();
 
-  enum class Kind : uint8_t { kTick, kDeliver, kDisk, kRestart, kFault, kPropose, kOperate, kMend };
+  enum class Kind : uint8_t {
+    kTick,
+    kDeliver,
+    kDisk,
+    kRestart,
+    kFault,
+    kPropose,
+    kOperate,
+    kMend,
+    kDiskMend
+  };
   struct Event {
     SimTime at = 0;
     uint64_t order = 0;
@@ -90,6 +100,7 @@ class World final : public Disks {
   void FinishWrite(Node& node);
   void Start(Node& node);
   void Crash(Node& node);
+  void TellOthersOfCrash(const Node& gone);
   void Answer(const Result& result);
   void Judge();
   [[nodiscard]] ReplicaView ViewOf(const Node& node) const;
@@ -107,6 +118,7 @@ class World final : public Disks {
   void MakeFault();
   void MakeNetworkFault(Fault fault, uint32_t node);
   void MakeNodeFault(Fault fault, Node& node);
+  void MendDisk(Node& node);
   [[nodiscard]] bool MayWipe(const Node& node) const;
   [[nodiscard]] bool Exists(ReplicaId replica) const { return !wiped_.contains(replica); }
   void HealAll();
