@@ -35,13 +35,14 @@ std::optional<Refusal> Core::WhyRefused(const Message& message, const AppendRequ
   Index index = append.prev_index;
   Term term = append.prev_term;
   std::optional<Offset> offset;
+  WallTime time;
   for (const Entry& entry : append.entries) {
     const EntryHeader& header = entry.header;
     const bool single = header.first_index == header.last_index;
     if (header.group != options_.group || !single) return Refusal::kBadEntry;
-    const bool continues = header.first_index == index + 1 && header.term >= term &&
-                           header.term <= message.term &&
-                           (!offset || header.base_offset == *offset);
+    const bool continues =
+        header.first_index == index + 1 && header.term >= term && header.term <= message.term &&
+        (!offset || header.base_offset == *offset) && (!offset || header.append_time >= time);
     if (!continues) return Refusal::kNotContiguous;
     if (header.kind == EntryKind::kConfig && !DecodeConfiguration(entry.payload()).ok()) {
       return Refusal::kBadEntry;
@@ -49,6 +50,7 @@ std::optional<Refusal> Core::WhyRefused(const Message& message, const AppendRequ
     index = header.last_index;
     term = header.term;
     offset = header.next_offset();
+    time = header.append_time;
   }
   const size_t known = CountKnown(append);
   if (known == append.entries.size()) return std::nullopt;
@@ -57,7 +59,8 @@ std::optional<Refusal> Core::WhyRefused(const Message& message, const AppendRequ
       append.prev_index < log_.start().index - 1 || log_.Has(append.prev_index, append.prev_term);
   if (!matches) return std::nullopt;  // will be rejected, and nothing of it taken
   if (first.first_index <= commit_index()) return Refusal::kContradictsCommitted;
-  if (first.base_offset != log_.EndAt(first.first_index - 1).next_offset) {
+  const LogEnd& before = log_.EndAt(first.first_index - 1);
+  if (first.base_offset != before.next_offset || first.append_time < before.append_time) {
     return Refusal::kNotContiguous;
   }
   return std::nullopt;
