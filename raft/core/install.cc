@@ -8,6 +8,27 @@
 #include "raft/core/defect.h"
 
 namespace varve::raft {
+namespace {
+
+// Whether a log can end like this.
+bool IsSound(const InstallPoint& point) {
+  const LogEnd& end = point.end;
+  const bool ordered = point.start.index <= end.last_index + 1 && end.last_index > Index{0} &&
+                       point.start.offset <= end.next_offset &&
+                       point.start.previous_term <= end.last_term &&
+                       point.configuration.index <= end.last_index;
+  if (!ordered) return false;
+  EpochStart before;
+  for (const EpochStart& epoch : point.epochs) {
+    const bool follows = epoch.index > before.index && epoch.offset >= before.offset &&
+                         (epoch.term > before.term || before.index == Index{0});
+    if (!follows || epoch.index > end.last_index || epoch.term > end.last_term) return false;
+    before = epoch;
+  }
+  return point.epochs.empty() || before.term == end.last_term;
+}
+
+}  // namespace
 
 void Core::BeginInstall(ReplicaId to, Progress& progress) {
   progress.Install();
@@ -55,10 +76,9 @@ bool Core::HasThrough(const InstallPoint& point) const {
 void Core::On(const Message& message, const InstallRequest& request) {
   HearLeader();
   const InstallPoint& point = request.point;
-  const bool sound = point.start.index <= point.end.last_index + 1 &&
-                     point.end.last_term <= message.term &&
-                     point.configuration.index <= point.end.last_index;
-  if (!sound) return Refuse(message, Refusal::kNotContiguous);
+  if (!IsSound(point) || point.end.last_term > message.term) {
+    return Refuse(message, Refusal::kNotContiguous);
+  }
   if (HasThrough(point) && !Planted(Defect::kInstallReplacesNewer)) {
     // The log has all of it and perhaps more, which stays (trap 37).
     proven_ = std::max(proven_, point.end.last_index);

@@ -33,7 +33,8 @@ void Core::On(const Receive& receive) {
 bool Core::AdmitMessage(const Message& message) {
   const bool possible = message.group == options_.group && message.to.node == options_.self.node &&
                         !message.from.empty() && message.from != options_.self &&
-                        message.term <= kMaxTerm;
+                        message.term <= kMaxTerm &&
+                        (message.term > Term{0} || !IsFromLeader(TypeOf(message)));
   if (!possible) {
     Refuse(message, Refusal::kForeign);
     return false;
