@@ -127,6 +127,18 @@ struct JournalContents {
   CommitSequence last_commit;
   CommitSequence durable_through;  // highest found
   std::vector<std::string> notes;  // what was cut and why, for the log
+  // Commits that were durable and do not verify. Their groups have lost frames: those are suspect
+  // in `replicas`, for the reason in `lost_frames`, unless a later checkpoint covers all that they
+  // led to.
+  struct Skipped {
+    FileNumber file;
+    CommitSequence commit;
+    uint64_t resume = 0;  // position of the next one
+    std::vector<GroupId> groups;
+    bool in_checkpoint = false;
+  };
+  std::vector<Skipped> skipped;
+  std::map<GroupId, std::string> lost_frames;
 };
 // NotFound when there is no journal file with a header of ours; DATA_LOSS for corruption (file,
 // position, sequence in the text); NEWER_FORMAT, FOREIGN_DIRECTORY as named. Decides by the tables
@@ -137,11 +149,12 @@ absl::StatusOr<JournalContents> ReadJournal(FileSystem& files, const std::string
                                             RecoveryTrace* trace = nullptr);
 
 // Calls `visit` for every valid frame of the files that the checkpoint lists, in order, with
-// entries that share one commit's buffer (bounded memory). Stops at the first error, which it
-// returns.
+// entries that share one commit's buffer (bounded memory). Of a group that lost a frame, those on
+// its other side are left out. Stops at the first error, which it returns.
 using FrameVisitor = absl::AnyInvocable<absl::Status(const JournalFrame&)>;
 absl::Status ReplayJournal(FileSystem& files, const std::string& directory,
-                           const JournalContents& contents, FrameVisitor visit);
+                           const JournalContents& contents, FrameVisitor visit,
+                           RecoveryTrace* trace = nullptr);
 
 }  // namespace varve::storage
 

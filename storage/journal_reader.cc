@@ -13,6 +13,19 @@
 namespace varve::storage {
 namespace {
 
+absl::StatusOr<CommitSequence> IncludedCommits(const JournalSource& source) {
+  VARVE_ASSIGN_OR_RETURN(const Checkpoint checkpoint, LoadCheckpoint(source));
+  return checkpoint.last_commit;
+}
+
+// Where no commit follows, and what that shows.
+struct CommitEnd {
+  CommitObservation seen;
+  CommitTraces traces;     // behind it
+  CommitSequence durable;  // highest known
+  std::optional<LostCommit> lost;
+};
+
 // One reading of a journal directory: observes, and does what the tables say.
 class JournalRecovery {
  public:
@@ -41,10 +54,17 @@ class JournalRecovery {
   absl::StatusOr<MarkSeen> LookAtMark(std::string* what) const;
   absl::Status ReadListed();
   absl::StatusOr<const JournalSource*> JudgeListed(const JournalFileRef& ref, bool newest);
-  absl::Status ReadCommits(const JournalSource& source, CommitFile file);
-  absl::Status TakeCommit(const JournalSource& source, uint64_t position,
-                          const JournalCommit& commit);
-  absl::Status JudgeEnd(const JournalSource& source, const CommitReader& reader, CommitFile file);
+  absl::StatusOr<CommitSequence> LastOf(size_t listed) const;
+  absl::Status ReadCommits(const JournalSource& source, CommitFile file, CommitSequence last);
+  void TakeCommit(const JournalSource& source, uint64_t position, const JournalCommit& commit);
+  void TakeFrame(const JournalSource& source, uint64_t position, const JournalFrame& frame);
+  void TakeBehindGap(const JournalFrame& frame);
+  absl::Status Observe(const JournalSource& source, const CommitReader& reader, CommitSequence last,
+                       CommitEnd* end);
+  absl::Status JudgeEnd(const JournalSource& source, CommitFile file, CommitSequence last,
+                        CommitReader* reader, bool* goes_on);
+  void SkipLost(const JournalSource& source, const LostCommit& lost, const std::string& why);
+  void MarkSuspect(GroupId group, const std::string& why);
   [[nodiscard]] Generation newest() const {
     const auto& live = contents_.checkpoint.live_files;
     return live.empty() ? Generation{} : live.back().generation;
@@ -200,11 +220,6 @@ absl::StatusOr<MarkSeen> JournalRecovery::LookAtMark(std::string* what) const {
   return MarkSeen::kThatFile;
 }
 
-absl::StatusOr<CommitSequence> IncludedCommits(const JournalSource& source) {
-  VARVE_ASSIGN_OR_RETURN(const Checkpoint checkpoint, LoadCheckpoint(source));
-  return checkpoint.last_commit;
-}
-
 // A file that the checkpoint lists, with all that makes its commits continue those before it.
 absl::StatusOr<const JournalSource*> JournalRecovery::JudgeListed(const JournalFileRef& ref,
                                                                   bool newest) {
@@ -247,91 +262,207 @@ absl::StatusOr<const JournalSource*> JournalRecovery::JudgeListed(const JournalF
 absl::Status JournalRecovery::ReadListed() {
   const auto& live = contents_.checkpoint.live_files;
   for (size_t i = 0; i < live.size(); ++i) {
-    const bool last = i + 1 == live.size();
-    VARVE_ASSIGN_OR_RETURN(const JournalSource* source, JudgeListed(live[i], last));
+    const bool newest = i + 1 == live.size();
+    VARVE_ASSIGN_OR_RETURN(const JournalSource* source, JudgeListed(live[i], newest));
+    CommitSequence last;
+    if (!newest) {
+      VARVE_ASSIGN_OR_RETURN(last, LastOf(i));
+    }
     VARVE_RETURN_IF_ERROR(
-        ReadCommits(*source, last ? CommitFile::kLastListed : CommitFile::kEarlier));
+        ReadCommits(*source, newest ? CommitFile::kLastListed : CommitFile::kEarlier, last));
   }
   return absl::OkStatus();
 }
 
-absl::Status JournalRecovery::ReadCommits(const JournalSource& source, CommitFile file) {
-  CommitReader reader(source);
-  while (true) {
-    const uint64_t position = reader.position();
-    VARVE_ASSIGN_OR_RETURN(const auto commit, reader.Next(contents_.last_commit + 1));
-    if (!commit) return JudgeEnd(source, reader, file);
-    VARVE_RETURN_IF_ERROR(TakeCommit(source, position, *commit));
+// The last commit that was ever written to a listed file before the newest: that which the
+// checkpoint of the next follows. 0 when that one cannot be read: it is judged in its turn.
+absl::StatusOr<CommitSequence> JournalRecovery::LastOf(size_t listed) const {
+  const auto& live = contents_.checkpoint.live_files;
+  if (listed + 2 == live.size()) return contents_.checkpoint.last_commit;
+  const JournalFileRef& next = live[listed + 1];
+  for (const JournalSource& source : sources_) {
+    if (source.number != next.file || !source.header_status.ok()) continue;
+    const auto included = IncludedCommits(source);
+    if (included.ok() || ReasonOf(included.status()) != Reason::DATA_LOSS) return included;
   }
+  return CommitSequence{};
 }
 
-absl::Status JournalRecovery::TakeCommit(const JournalSource& source, uint64_t position,
-                                         const JournalCommit& commit) {
+// `last`: of an earlier file, see LastOf.
+absl::Status JournalRecovery::ReadCommits(const JournalSource& source, CommitFile file,
+                                          CommitSequence last) {
+  CommitReader reader(source);
+  for (bool goes_on = true; goes_on;) {
+    const uint64_t position = reader.position();
+    VARVE_ASSIGN_OR_RETURN(const auto commit, reader.Next(contents_.last_commit + 1));
+    if (commit) {
+      TakeCommit(source, position, *commit);
+    } else {
+      VARVE_RETURN_IF_ERROR(JudgeEnd(source, file, last, &reader, &goes_on));
+    }
+  }
+  return absl::OkStatus();
+}
+
+void JournalRecovery::TakeCommit(const JournalSource& source, uint64_t position,
+                                 const JournalCommit& commit) {
   contents_.last_commit = commit.header.sequence;
   contents_.durable_through = std::max(contents_.durable_through, commit.header.durable_through);
   CommitObservation seen;
   // The checkpoint holds what the commits up to its own led to.
   if (commit.header.sequence <= contents_.checkpoint.last_commit)
     seen.place = CommitPlace::kInCheckpoint;
-  absl::Status misfit;
+  Decide(seen, trace_);
   for (const JournalFrame& frame : commit.frames) {
     NoteFiles(frame);
-    if (seen.place == CommitPlace::kInCheckpoint || !misfit.ok()) continue;
-    misfit = contents_.replicas.Apply(frame);
+    if (seen.place == CommitPlace::kBehindCheckpoint) TakeFrame(source, position, frame);
   }
-  if (!misfit.ok()) seen.commit = CommitSeen::kMisfit;
-  const RecoveryRowInfo& row = Decide(seen, trace_);
-  if (row.verdict != RecoveryVerdict::kRefuse) return absl::OkStatus();
-  return RefusalOf(
-      row, MessageOf(JournalDamage(source, position, commit.header.sequence, MessageOf(misfit))));
+}
+
+void JournalRecovery::TakeFrame(const JournalSource& source, uint64_t position,
+                                const JournalFrame& frame) {
+  if (contents_.lost_frames.contains(frame.group)) return TakeBehindGap(frame);
+  const absl::Status misfit = contents_.replicas.Apply(frame);
+  if (misfit.ok()) return;
+  const RecoveryRowInfo& row = Decide(CommitObservation{.commit = CommitSeen::kMisfit}, trace_);
+  const absl::Status damage =
+      JournalDamage(source, position, contents_.last_commit, MessageOf(misfit));
+  contents_.skipped.push_back(
+      {source.number, contents_.last_commit, /*resume=*/0, {frame.group}, false});
+  MarkSuspect(frame.group, std::string(MessageOf(RefusalOf(row, MessageOf(damage)))));
+  TakeBehindGap(frame);
+}
+
+// Of a replica that lost a frame, later ones say what term it has reached and where its log starts,
+// which never move back, and whether it was removed. Its log ends as it did before the gap.
+void JournalRecovery::TakeBehindGap(const JournalFrame& frame) {
+  ReplicaRecord record = *contents_.replicas.Find(frame.group);
+  const auto is = [&frame]<class Step>(const Step&, bool first) {
+    if (frame.steps.empty()) return false;
+    return std::holds_alternative<Step>(first ? frame.steps.front() : frame.steps.back());
+  };
+  const bool same =
+      frame.replica_epoch == record.replica_epoch || record.replica_epoch == ReplicaEpoch{};
+  if (is(RemoveReplicaStep{}, false) || (!same && is(CreateReplicaStep{}, true))) {
+    contents_.replicas.Drop(frame.group);
+    contents_.lost_frames.erase(frame.group);
+    if (!same) contents_.replicas.Apply(frame).IgnoreError();
+    return;
+  }
+  record.replica_epoch = frame.replica_epoch;
+  record.last_frame = std::max(record.last_frame, frame.sequence);
+  if (frame.scalars.hard_state.term >= record.scalars.hard_state.term)
+    record.scalars.hard_state = frame.scalars.hard_state;
+  const LogStart& start = frame.scalars.start;
+  const LogEnd& end = record.scalars.end;
+  if (start.offset >= record.scalars.start.offset && start.index >= record.scalars.start.index &&
+      start.offset <= end.next_offset && start.index <= end.last_index) {
+    record.scalars.start = start;
+    std::vector<SegmentRef>& segments = record.segments;
+    while (segments.size() > 1 && segments[1].first_index <= start.index)
+      segments.erase(segments.begin());
+  }
+  contents_.replicas.Put(std::move(record));
+}
+
+absl::Status JournalRecovery::Observe(const JournalSource& source, const CommitReader& reader,
+                                      CommitSequence last, CommitEnd* end) {
+  const CommitSequence sequence = contents_.last_commit + 1;
+  const auto& torn = reader.torn();
+  end->seen.commit = reader.seen();
+  end->durable = contents_.durable_through;
+  if (end->seen.file == CommitFile::kLastListed) {
+    // Payload of a torn commit whose extent is known is not searched: it may look like anything.
+    VARVE_ASSIGN_OR_RETURN(end->traces,
+                           FindTraces(source, reader.position() + (torn ? torn->bytes : 0)));
+    end->durable = std::max({end->durable, end->traces.durable_through,
+                             torn ? torn->durable_through : CommitSequence{}});
+    if (!torn && end->traces.last == sequence) end->seen.commit = CommitSeen::kHeadless;
+    if (end->durable >= sequence) {
+      end->seen.proof = CommitProof::kDurableThrough;
+    } else if (end->traces.last > sequence) {
+      end->seen.proof = CommitProof::kLaterCommit;
+    }
+  } else if (sequence <= last) {
+    end->durable = std::max(end->durable, last);
+    end->seen.proof = CommitProof::kDurableThrough;
+  }
+  if (Planted(Defect::kDamageTakenForTorn)) end->seen.proof = CommitProof::kNone;
+  if (end->seen.proof != CommitProof::kNone && end->seen.commit != CommitSeen::kOtherSequence) {
+    VARVE_ASSIGN_OR_RETURN(end->lost, FindLost(source, reader.position(), torn, sequence));
+  }
+  end->seen.list = end->lost ? CommitList::kKnown : CommitList::kLost;
+  return absl::OkStatus();
 }
 
 // Where no commit follows. In the last file a torn write is cut, anything that was acknowledged is
 // not. The writer has one commit under way: what lies behind this one was begun after this one's
 // sync had returned.
-absl::Status JournalRecovery::JudgeEnd(const JournalSource& source, const CommitReader& reader,
-                                       CommitFile file) {
+absl::Status JournalRecovery::JudgeEnd(const JournalSource& source, CommitFile file,
+                                       CommitSequence last, CommitReader* reader, bool* goes_on) {
   const CommitSequence sequence = contents_.last_commit + 1;
-  const auto& torn = reader.torn();
-  CommitObservation seen{.commit = reader.seen(), .file = file};
-  CommitTraces traces;
-  CommitSequence durable = contents_.durable_through;
-  if (file == CommitFile::kLastListed) {
-    // Payload of a torn commit whose extent is known is not searched: it may look like anything.
-    VARVE_ASSIGN_OR_RETURN(traces,
-                           FindTraces(source, reader.position() + (torn ? torn->bytes : 0)));
-    durable = std::max(
-        {durable, traces.durable_through, torn ? torn->durable_through : CommitSequence{}});
-    if (!torn && traces.last == sequence) seen.commit = CommitSeen::kHeadless;
-    if (durable >= sequence) {
-      seen.proof = CommitProof::kDurableThrough;
-    } else if (traces.last > sequence) {
-      seen.proof = CommitProof::kLaterCommit;
-    }
-    if (Planted(Defect::kDamageTakenForTorn)) seen.proof = CommitProof::kNone;
+  CommitEnd end;
+  end.seen.file = file;
+  VARVE_RETURN_IF_ERROR(Observe(source, *reader, last, &end));
+  const RecoveryRowInfo& row = Decide(end.seen, trace_);
+  std::string why(MessageOf(reader->end_reason()));
+  if (row.row == RecoveryRow::kCommitMalformed || row.row == RecoveryRow::kCommitOutOfSequence)
+    return RefusalOf(row, why);  // names its place
+  if (row.error != Reason::OK) {
+    why = MessageOf(
+        JournalDamage(source, reader->position(), sequence,
+                      StrCat("it was durable, as other bytes prove (commit ", end.traces.last,
+                             ", durable through ", end.durable, "), but now: ", why)));
   }
-  const RecoveryRowInfo& row = Decide(seen, trace_);
-  const std::string why(MessageOf(reader.end_reason()));
-  if (row.verdict == RecoveryVerdict::kRefuse) {
-    if (row.row == RecoveryRow::kCommitMalformed || row.row == RecoveryRow::kCommitOutOfSequence)
-      return RefusalOf(row, why);  // names its place
-    return RefusalOf(row, MessageOf(JournalDamage(
-                              source, reader.position(), sequence,
-                              StrCat("it was durable, as later bytes prove (commit ", traces.last,
-                                     ", durable through ", durable, "), but now: ", why))));
-  }
-  if (row.row == RecoveryRow::kEarlierFileEnds) {
-    older_end_ = StrCat(source.path, " ends with ", contents_.last_commit, " at position ",
-                        reader.position(), ": ", why);
+  if (row.verdict == RecoveryVerdict::kRefuse) return RefusalOf(row, why);
+  if (row.verdict == RecoveryVerdict::kSuspect) {
+    SkipLost(source, *end.lost, std::string(MessageOf(RefusalOf(row, why))));
+    reader->SkipTo(end.lost->resume);
     return absl::OkStatus();
   }
-  contents_.durable_through = durable;
+  *goes_on = false;
+  if (file == CommitFile::kEarlier) {
+    older_end_ = StrCat(source.path, " ends with ", contents_.last_commit, " at position ",
+                        reader->position(), ": ", why);
+    return absl::OkStatus();
+  }
+  contents_.durable_through = end.durable;
   if (row.verdict == RecoveryVerdict::kCut) {
     contents_.notes.push_back(StrCat("journal file ", source.path, ": commit ", sequence,
-                                     " at position ", reader.position(),
+                                     " at position ", reader->position(),
                                      " is torn and cut: ", why));
   }
   return absl::OkStatus();
+}
+
+// Goes on behind a durable commit that does not verify. A later checkpoint knows all of the
+// records, and its sync point covers what lies in segments.
+void JournalRecovery::SkipLost(const JournalSource& source, const LostCommit& lost,
+                               const std::string& why) {
+  const CommitSequence sequence = contents_.last_commit + 1;
+  contents_.notes.push_back(why);
+  JournalContents::Skipped skipped{source.number, sequence, lost.resume, {}, false};
+  skipped.in_checkpoint = sequence <= contents_.checkpoint.last_commit;
+  for (const auto& [group, frame] : lost.groups) {
+    skipped.groups.push_back(group);
+    const ReplicaRecord* record = contents_.replicas.Find(group);
+    const bool covered =
+        skipped.in_checkpoint &&
+        (record == nullptr || record->sync_point.index >= record->scalars.end.last_index);
+    if (!covered) MarkSuspect(group, why);
+  }
+  contents_.skipped.push_back(std::move(skipped));
+  contents_.last_commit = sequence;
+}
+
+// A replica whose creation is lost gets a record all the same, so that nobody creates it anew.
+void JournalRecovery::MarkSuspect(GroupId group, const std::string& why) {
+  ReplicaRecord record;
+  record.group = group;
+  if (const ReplicaRecord* known = contents_.replicas.Find(group)) record = *known;
+  record.suspect = true;
+  contents_.replicas.Put(std::move(record));
+  contents_.lost_frames.emplace(group, why);
 }
 
 void JournalRecovery::NoteFiles(const JournalFrame& frame) {
@@ -365,6 +496,16 @@ void JournalRecovery::RaiseNumbers() {
   checkpoint.next_generation = checkpoint.next_generation + without_header;
 }
 
+// The record of a group stands where the newest checkpoint does, or at the first frame that was
+// lost behind it.
+bool AcrossGap(const JournalContents& contents, CommitSequence commit, GroupId group) {
+  return std::any_of(contents.skipped.begin(), contents.skipped.end(), [&](const auto& skipped) {
+    if (std::find(skipped.groups.begin(), skipped.groups.end(), group) == skipped.groups.end())
+      return false;
+    return skipped.in_checkpoint ? commit <= skipped.commit : commit >= skipped.commit;
+  });
+}
+
 }  // namespace
 
 absl::StatusOr<JournalContents> ReadJournal(FileSystem& files, const std::string& directory,
@@ -374,21 +515,41 @@ absl::StatusOr<JournalContents> ReadJournal(FileSystem& files, const std::string
 }
 
 absl::Status ReplayJournal(FileSystem& files, const std::string& directory,
-                           const JournalContents& contents, FrameVisitor visit) {
+                           const JournalContents& contents, FrameVisitor visit,
+                           RecoveryTrace* trace) {
   std::optional<CommitSequence> expected;
   for (const JournalFileRef& ref : contents.checkpoint.live_files) {
     VARVE_ASSIGN_OR_RETURN(const JournalSource source,
                            OpenJournalSource(files, directory, ref.file));
     VARVE_RETURN_IF_ERROR(source.header_status);
+    if (!expected) {
+      VARVE_ASSIGN_OR_RETURN(expected, IncludedCommits(source));
+      ++*expected;
+    }
     CommitReader reader(source);
-    while (!expected || *expected <= contents.last_commit) {
+    while (*expected <= contents.last_commit) {
       VARVE_ASSIGN_OR_RETURN(const auto commit, reader.Next(expected));
-      if (!commit) break;
-      for (const JournalFrame& frame : commit->frames) VARVE_RETURN_IF_ERROR(visit(frame));
-      expected = commit->header.sequence + 1;
+      if (!commit) {
+        const auto gap =
+            std::find_if(contents.skipped.begin(), contents.skipped.end(), [&](const auto& s) {
+              return s.file == ref.file && s.commit == *expected && s.resume != 0;
+            });
+        if (gap == contents.skipped.end()) break;
+        reader.SkipTo(gap->resume);
+      } else {
+        for (const JournalFrame& frame : commit->frames) {
+          if (AcrossGap(contents, *expected, frame.group)) {
+            Decide(RedoObservation{.replica = ReplicaSeen::kAcrossGap}, trace);
+            continue;
+          }
+          VARVE_RETURN_IF_ERROR(visit(frame));
+        }
+      }
+      ++*expected;
     }
   }
-  const CommitSequence reached = expected ? *expected - 1 : contents.checkpoint.last_commit;
+  const CommitSequence reached =
+      expected ? CommitSequence{expected->value() - 1} : contents.checkpoint.last_commit;
   if (reached == contents.last_commit) return absl::OkStatus();
   return MakeError(Reason::DATA_LOSS, "journal ", directory, " now ends with commit ", reached,
                    "; before, it ended with ", contents.last_commit);

@@ -149,6 +149,11 @@ absl::StatusOr<std::optional<JournalCommit>> CommitReader::Next(
   return std::optional<JournalCommit>(*std::move(commit));
 }
 
+void CommitReader::SkipTo(uint64_t position) {
+  position_ = position;
+  torn_.reset();
+}
+
 absl::StatusOr<CommitTraces> FindTraces(const JournalSource& source, uint64_t position) {
   CommitTraces traces;
   const Generation generation = source.header.generation;
@@ -164,6 +169,70 @@ absl::StatusOr<CommitTraces> FindTraces(const JournalSource& source, uint64_t po
         return true;
       }));
   return traces;
+}
+
+namespace {
+
+// The list that the commit `next`, if it begins at `position`, has of the one before it.
+absl::StatusOr<std::optional<std::vector<GroupFrame>>> PrecedingList(const JournalSource& source,
+                                                                     uint64_t position,
+                                                                     CommitSequence next) {
+  VARVE_ASSIGN_OR_RETURN(const std::string block, Read(source, position, kBlock));
+  const auto header = DecodeCommitHeader(block, source.header.generation);
+  if (!header.ok() || header->sequence != next) return std::nullopt;
+  VARVE_ASSIGN_OR_RETURN(const std::string bytes, Read(source, position, header->header_bytes));
+  auto lists = ReadHeaderLists(bytes, *header);
+  if (!lists) return std::nullopt;
+  return std::optional(std::move(lists->preceding));
+}
+
+// The list in the trailer of the commit `sequence`, if that ends at `end`.
+absl::StatusOr<std::optional<std::vector<GroupFrame>>> TrailerList(const JournalSource& source,
+                                                                   uint64_t from, uint64_t end,
+                                                                   CommitSequence sequence) {
+  VARVE_ASSIGN_OR_RETURN(const std::string block, Read(source, end - kBlock, kBlock));
+  const auto tail = DecodeCommitTail(block, source.header.generation);
+  if (!tail.ok() || tail->sequence != sequence) return std::nullopt;
+  // A list of many groups begins in an earlier block.
+  const uint64_t length = std::min<uint64_t>(end - from, CommitBytes(tail->groups, 0, 0));
+  VARVE_ASSIGN_OR_RETURN(const std::string bytes, Read(source, end - length, length));
+  return ReadTrailerList(bytes, *tail);
+}
+
+// Without a header: the commit ends where its trailer is, or where the next one begins.
+absl::StatusOr<std::optional<LostCommit>> FindLostBehind(const JournalSource& source,
+                                                         uint64_t position,
+                                                         CommitSequence sequence) {
+  for (uint64_t at = position + kBlock; at <= source.size; at += kBlock) {
+    VARVE_ASSIGN_OR_RETURN(auto list, TrailerList(source, position, at, sequence));
+    if (!list) {
+      VARVE_ASSIGN_OR_RETURN(list, PrecedingList(source, at, sequence + 1));
+    }
+    if (list) return std::optional(LostCommit{*std::move(list), at});
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<LostCommit>> FindLost(const JournalSource& source, uint64_t position,
+                                                   const std::optional<CommitHeader>& header,
+                                                   CommitSequence sequence) {
+  if (!header) return FindLostBehind(source, position, sequence);
+  if (header->bytes > source.size - position) return std::nullopt;
+  LostCommit lost{{}, position + header->bytes};
+  VARVE_ASSIGN_OR_RETURN(const std::string bytes, Read(source, position, header->header_bytes));
+  if (auto lists = ReadHeaderLists(bytes, *header)) {
+    lost.groups = std::move(lists->groups);
+    return std::optional(std::move(lost));
+  }
+  VARVE_ASSIGN_OR_RETURN(auto list, TrailerList(source, position, lost.resume, sequence));
+  if (!list) {
+    VARVE_ASSIGN_OR_RETURN(list, PrecedingList(source, lost.resume, sequence + 1));
+  }
+  if (!list) return std::nullopt;
+  lost.groups = *std::move(list);
+  return std::optional(std::move(lost));
 }
 
 absl::StatusOr<std::optional<uint64_t>> FindNewerCommit(const JournalSource& source,

@@ -47,6 +47,9 @@ class CommitReader {
   // end_reason() why it does not count.
   absl::StatusOr<std::optional<JournalCommit>> Next(std::optional<CommitSequence> expected);
 
+  // Goes on there, behind a commit that does not verify.
+  void SkipTo(uint64_t position);
+
   [[nodiscard]] uint64_t position() const { return position_; }
   [[nodiscard]] CommitSeen seen() const { return seen_; }
   [[nodiscard]] const absl::Status& end_reason() const { return end_reason_; }
@@ -70,6 +73,18 @@ struct CommitTraces {
 };
 // Looks at every block from `position` on.
 absl::StatusOr<CommitTraces> FindTraces(const JournalSource& source, uint64_t position);
+
+// What is known of a commit that does not verify.
+struct LostCommit {
+  std::vector<GroupFrame> groups;  // which had frames in it, with their last
+  uint64_t resume = 0;             // where the next commit begins
+};
+// The commit `sequence` that should be at `position`; `header` is its header, if that is valid.
+// Asks the lists in its header and its trailer, and that of the next commit. nullopt when none
+// survived.
+absl::StatusOr<std::optional<LostCommit>> FindLost(const JournalSource& source, uint64_t position,
+                                                   const std::optional<CommitHeader>& header,
+                                                   CommitSequence sequence);
 
 // Position of a commit of a generation above `above`, in a file whose head is lost; nullopt if
 // none.

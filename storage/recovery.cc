@@ -44,8 +44,9 @@ absl::StatusOr<Recovered> Recovery::Run() {
   out_.report.notes = journal_.notes;
   out_.checkpoint = journal_.checkpoint;
   VARVE_RETURN_IF_ERROR(OpenReplicas());
-  VARVE_RETURN_IF_ERROR(ReplayJournal(context_.files, paths_.journal, journal_,
-                                      [this](const JournalFrame& frame) { return Redo(frame); }));
+  VARVE_RETURN_IF_ERROR(ReplayJournal(
+      context_.files, paths_.journal, journal_,
+      [this](const JournalFrame& frame) { return Redo(frame); }, trace_));
   for (auto& [group, replica] : replicas_) VARVE_RETURN_IF_ERROR(replica->Finish());
   VARVE_RETURN_IF_ERROR(TrashStrays());
   VARVE_RETURN_IF_ERROR(context_.files.SyncDirectory(paths_.groups));
@@ -67,6 +68,8 @@ absl::Status Recovery::OpenReplicas() {
     replica =
         std::make_unique<ReplicaRecovery>(context_, record, paths_.groups, &out_.report, trace_);
     VARVE_RETURN_IF_ERROR(replica->Open(&out_.checkpoint.next_file));
+    if (const auto lost = journal_.lost_frames.find(group); lost != journal_.lost_frames.end())
+      replica->Suspect(lost->second);
   }
   return absl::OkStatus();
 }
@@ -135,6 +138,7 @@ absl::Status Recovery::JudgeFile(const ReplicaRecovery& replica, const std::stri
     seen.name = name->kind == GroupFileKind::kIndex ? NameSeen::kIndex : NameSeen::kSegment;
     if (replica.InSet(name->file)) seen.owner = NameOwner::kKnown;
   }
+  seen.replica = replica.grade();
   const std::string path = JoinPath(directory, file.name);
   switch (Decide(seen, trace_).verdict) {
     case RecoveryVerdict::kRemove:

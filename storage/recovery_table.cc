@@ -69,13 +69,13 @@ TableInfo InfoOfTable() {
   } else if constexpr (std::is_same_v<Observation, JournalObservation>) {
     return {"journal", {"newest", "mark"}};
   } else if constexpr (std::is_same_v<Observation, CommitObservation>) {
-    return {"commit", {"commit", "file", "proof", "place"}};
+    return {"commit", {"commit", "file", "proof", "place", "list"}};
   } else if constexpr (std::is_same_v<Observation, RedoObservation>) {
     return {"redo", {"replica", "step", "set", "file"}};
   } else if constexpr (std::is_same_v<Observation, SegmentObservation>) {
-    return {"segment", {"segment", "place"}};
+    return {"segment", {"segment", "place", "replica"}};
   } else if constexpr (std::is_same_v<Observation, NameObservation>) {
-    return {"name", {"name", "owner"}};
+    return {"name", {"name", "owner", "replica"}};
   } else {
     static_assert(std::is_same_v<Observation, IndexObservation>);
     return {"index", {"index"}};

@@ -136,23 +136,32 @@ enum class CommitFile : uint8_t { kLastListed, kEarlier, kLast = kEarlier };
 // Whether it is known that the commit was durable.
 enum class CommitProof : uint8_t {
   kNone,
-  kDurableThrough,  // some header says so
+  kDurableThrough,  // some header says so, or a checkpoint that follows a later one
   kLaterCommit,     // a later one was begun, which happens after this one's sync alone
   kLast = kLaterCommit
 };
 enum class CommitPlace : uint8_t { kBehindCheckpoint, kInCheckpoint, kLast = kInCheckpoint };
+// Whether a list survived that says which groups had frames in it.
+enum class CommitList : uint8_t { kKnown, kLost, kLast = kLost };
 
 struct CommitObservation {
   CommitSeen commit = CommitSeen::kValid;
   CommitFile file = CommitFile::kLastListed;
   CommitProof proof = CommitProof::kNone;
   CommitPlace place = CommitPlace::kBehindCheckpoint;
-  [[nodiscard]] auto fields() const { return std::tie(commit, file, proof, place); }
+  CommitList list = CommitList::kKnown;
+  [[nodiscard]] auto fields() const { return std::tie(commit, file, proof, place, list); }
 };
 
 // --- One step of a valid frame, as a physical redo
 
-enum class ReplicaSeen : uint8_t { kPresent, kGone, kOtherEpoch, kLast = kOtherEpoch };
+enum class ReplicaSeen : uint8_t {
+  kPresent,
+  kGone,
+  kOtherEpoch,
+  kAcrossGap,  // a frame of it is lost, and this one is not on the side that the record is on
+  kLast = kAcrossGap
+};
 enum class StepSeen : uint8_t {
   kAppendAtStart,  // at the first position of a segment: its first append
   kAppend,
@@ -189,10 +198,14 @@ enum class SegmentPlace : uint8_t {
   kLast = kTail
 };
 
+// Whether the replica is suspect for another reason already.
+enum class ReplicaGrade : uint8_t { kSound, kSuspect, kLast = kSuspect };
+
 struct SegmentObservation {
   SegmentSeen segment = SegmentSeen::kWhole;
   SegmentPlace place = SegmentPlace::kTail;
-  [[nodiscard]] auto fields() const { return std::tie(segment, place); }
+  ReplicaGrade replica = ReplicaGrade::kSound;
+  [[nodiscard]] auto fields() const { return std::tie(segment, place, replica); }
 };
 
 // --- One name below groups/
@@ -211,7 +224,8 @@ enum class NameOwner : uint8_t { kKnown, kUnknown, kLast = kUnknown };
 struct NameObservation {
   NameSeen name = NameSeen::kOther;
   NameOwner owner = NameOwner::kUnknown;
-  [[nodiscard]] auto fields() const { return std::tie(name, owner); }
+  ReplicaGrade replica = ReplicaGrade::kSound;  // of the group's
+  [[nodiscard]] auto fields() const { return std::tie(name, owner, replica); }
 };
 
 // --- The index of one segment

@@ -102,8 +102,7 @@ absl::Status ReplicaRecovery::Finish() {
   files.last_frame = record_.last_frame;
   files.durable_index = record_.scalars.end.last_index;
   files.written_index = record_.scalars.end.last_index;
-  if (record_.suspect)
-    Suspect(MakeError(Reason::DATA_LOSS, "it was suspect when the directory was opened before"));
+  if (record_.suspect) Suspect("it was suspect when the directory was opened before");
   for (const SegmentRef& ref : record_.segments) VARVE_RETURN_IF_ERROR(LoadSegment(ref));
   VARVE_RETURN_IF_ERROR(LoadTail());
   VARVE_RETURN_IF_ERROR(Sync());
@@ -164,7 +163,8 @@ absl::Status ReplicaRecovery::LoadSegment(const SegmentRef& ref) {
   uint64_t end = 0;
   absl::Status why;
   VARVE_ASSIGN_OR_RETURN(const SegmentSeen segment_seen, Observe(ref, &end, &why));
-  const RecoveryRowInfo& row = Decide(SegmentObservation{segment_seen, PlaceOf(ref)}, trace_);
+  const RecoveryRowInfo& row =
+      Decide(SegmentObservation{segment_seen, PlaceOf(ref), grade()}, trace_);
   const auto& segment = segments_[ref.file];
   switch (row.verdict) {
     case RecoveryVerdict::kRefuse:
@@ -173,7 +173,7 @@ absl::Status ReplicaRecovery::LoadSegment(const SegmentRef& ref) {
       ++report_->damaged;
       return AddDamaged(ref, RefusalOf(row, MessageOf(why)));
     case RecoveryVerdict::kSuspect:
-      Suspect(RefusalOf(row, MessageOf(why)));
+      Suspect(MessageOf(RefusalOf(row, MessageOf(why))));
       return AddDamaged(ref, RefusalOf(row, MessageOf(why)));
     case RecoveryVerdict::kCut:
       VARVE_RETURN_IF_ERROR(Cut(*segment, end));
@@ -213,10 +213,10 @@ absl::Status ReplicaRecovery::AddDamaged(const SegmentRef& ref, const absl::Stat
   return absl::OkStatus();
 }
 
-void ReplicaRecovery::Suspect(const absl::Status& why) {
+void ReplicaRecovery::Suspect(std::string_view why) {
   if (!files_->suspicion.ok()) return;
   files_->suspicion = MakeError(Reason::REPLICA_SUSPECT, "the replica of group ", record_.group,
-                                " may have lost a vote or an acknowledged entry: ", MessageOf(why));
+                                " may have lost a vote or an acknowledged entry: ", why);
   ++report_->suspect;
   report_->notes.emplace_back(MessageOf(files_->suspicion));
 }
@@ -238,7 +238,7 @@ absl::Status ReplicaRecovery::LoadTail() {
     const RecoveryRowInfo& row =
         Decide(SegmentObservation{SegmentSeen::kMismatch, SegmentPlace::kTail}, trace_);
     VARVE_CHECK(row.verdict == RecoveryVerdict::kSuspect);
-    Suspect(RefusalOf(row, MessageOf(status)));
+    Suspect(MessageOf(RefusalOf(row, MessageOf(status))));
   }
   if (!files_->suspicion.ok()) StandInForEnds();
   return absl::OkStatus();

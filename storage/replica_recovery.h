@@ -6,6 +6,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 #include "storage/data_directory.h"
@@ -27,11 +28,16 @@ class ReplicaRecovery {
   absl::Status Open(FileNumber* next_file);
   // The physical part of a frame: bytes and truncations.
   absl::Status Redo(const JournalFrame& frame);
+  // The journal lost a frame of it. Before Finish.
+  void Suspect(std::string_view why);
   // Loads what is there, grades it, and makes what was redone durable.
   absl::Status Finish();
 
   [[nodiscard]] const ReplicaRecord& record() const { return record_; }
   [[nodiscard]] const std::shared_ptr<ReplicaFiles>& files() const { return files_; }
+  [[nodiscard]] ReplicaGrade grade() const {
+    return files_->suspicion.ok() ? ReplicaGrade::kSound : ReplicaGrade::kSuspect;
+  }
   [[nodiscard]] bool InSet(FileNumber file) const { return segments_.contains(file); }
 
  private:
@@ -42,7 +48,6 @@ class ReplicaRecovery {
   absl::Status LoadSegment(const SegmentRef& ref);
   absl::Status Cut(const Segment& segment, uint64_t end);
   absl::Status AddDamaged(const SegmentRef& ref, const absl::Status& why);
-  void Suspect(const absl::Status& why);
   absl::Status LoadTail();
   absl::Status LoadEpochs();
   absl::Status LoadEnds();

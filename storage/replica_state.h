@@ -100,6 +100,7 @@ class ReplicaTable {
   // or not above the present one.
   void RaiseSyncPoint(GroupId group, const SyncPoint& point);
   void Put(ReplicaRecord record);
+  void Drop(GroupId group) { records_.erase(group); }
   [[nodiscard]] const ReplicaRecord* Find(GroupId group) const;
   [[nodiscard]] const std::map<GroupId, ReplicaRecord>& records() const { return records_; }
 

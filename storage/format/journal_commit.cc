@@ -189,6 +189,30 @@ bool IsCommitOfAnyGeneration(std::string_view bytes, Generation* generation) {
   return true;
 }
 
+std::optional<CommitLists> ReadHeaderLists(std::string_view bytes, const CommitHeader& header) {
+  if (bytes.size() < header.header_bytes) return std::nullopt;
+  const std::string_view lists =
+      bytes.substr(kCommitFixedBytes, header.header_bytes - kCommitFixedBytes);
+  const auto crc = LoadLittle<uint32_t>(bytes.data() + kListsCrcAt);
+  if (crc != ExtendCrc32c(GenerationSeed(header.generation), lists)) return std::nullopt;
+  ByteReader in(lists);
+  CommitLists out;
+  out.groups = GetList(header.groups, &in);
+  out.preceding = GetList(header.preceding_groups, &in);
+  return out;
+}
+
+std::optional<std::vector<GroupFrame>> ReadTrailerList(std::string_view bytes,
+                                                       const CommitTail& tail) {
+  if (bytes.size() < TrailerBytes(tail.groups)) return std::nullopt;
+  const std::string_view trailer = bytes.substr(bytes.size() - TrailerBytes(tail.groups));
+  const std::string_view list = trailer.substr(0, ListBytes(tail.groups));
+  const auto crc = LoadLittle<uint32_t>(trailer.data() + list.size());
+  if (crc != ExtendCrc32c(GenerationSeed(tail.generation), list)) return std::nullopt;
+  ByteReader in(list);
+  return GetList(tail.groups, &in);
+}
+
 absl::Status VerifyCommit(std::string_view bytes, const CommitHeader& header) {
   VARVE_CHECK(bytes.size() == header.bytes, "commit of ", header.bytes, " bytes in ", bytes.size());
   const uint32_t seed = GenerationSeed(header.generation);

@@ -2,6 +2,7 @@
 #ifndef VARVE_STORAGE_FORMAT_JOURNAL_COMMIT_H_
 #define VARVE_STORAGE_FORMAT_JOURNAL_COMMIT_H_
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,6 +61,17 @@ absl::StatusOr<CommitTail> DecodeCommitTail(std::string_view block, Generation g
 // The generation that a commit header claims, when its checksum agrees: finds what a file whose own
 // header is lost held.
 bool IsCommitOfAnyGeneration(std::string_view bytes, Generation* generation);
+
+// Of a commit that may be damaged elsewhere: the list in its header, the list of the preceding
+// commit (both under one checksum), and the list in its trailer, which `bytes` ends with. nullopt
+// when the checksum disagrees or `bytes` are too short.
+struct CommitLists {
+  std::vector<GroupFrame> groups;
+  std::vector<GroupFrame> preceding;
+};
+std::optional<CommitLists> ReadHeaderLists(std::string_view bytes, const CommitHeader& header);
+std::optional<std::vector<GroupFrame>> ReadTrailerList(std::string_view bytes,
+                                                       const CommitTail& tail);
 
 struct JournalCommit {
   CommitHeader header;

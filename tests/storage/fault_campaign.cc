@@ -1,5 +1,6 @@
 #include "tests/storage/fault_campaign.h"
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <vector>
@@ -83,6 +84,11 @@ class Run {
     for (const auto& script : scripts) {
       if (!host.logs.contains(script->group()))
         return StrCat("group ", script->group(), " is gone");
+      if (absl::Status suspect = host.log(script->group()).suspicion(); !suspect.ok()) {
+        *told = std::move(suspect);
+        if (std::string wrong = JudgeSuspect(*script); !wrong.empty()) return wrong;
+        continue;
+      }
       const auto image = host.Image(script->group());
       if (!image.ok()) {
         *told = image.status();
@@ -90,6 +96,28 @@ class Run {
       }
       if (std::string wrong = script->Judge(*image); !wrong.empty())
         return StrCat("group ", script->group(), " ", wrong);
+    }
+    return "";
+  }
+
+  // What a suspect log shows as committed is what was committed.
+  std::string JudgeSuspect(const LogScript& script) {
+    const PartitionLog& log = host.log(script.group());
+    const Index committed = log.commit_index();
+    for (Index next = log.start().index; next <= committed;) {
+      const auto read = host.Read(script.group(), next, committed, 8192);
+      if (!read.ok()) break;
+      if (read->entries.empty()) return StrCat("a suspect log shows nothing at ", next);
+      for (const Entry& entry : read->entries) {
+        const auto& meant = script.image().entries;
+        if (entry.header.last_index < script.image().start.index) continue;  // trimmed since
+        const auto at = std::find_if(meant.begin(), meant.end(), [&](const Entry& e) {
+          return e.header.first_index == entry.header.first_index;
+        });
+        if (at == meant.end() || at->frame.view() != entry.frame.view())
+          return StrCat("a suspect log shows another entry at ", entry.header.first_index);
+      }
+      next = read->entries.back().header.last_index + 1;
     }
     return "";
   }
@@ -258,7 +286,8 @@ std::string RunDamage(uint64_t seed, FaultCounts* counts) {
   const Reason reason = ReasonOf(told);
   // An error that blames something else is as good as none.
   const bool names_it = told.ok() || reason == Reason::DATA_LOSS ||
-                        reason == Reason::NEWER_FORMAT || reason == Reason::FOREIGN_DIRECTORY;
+                        reason == Reason::REPLICA_SUSPECT || reason == Reason::NEWER_FORMAT ||
+                        reason == Reason::FOREIGN_DIRECTORY;
   if (wrong.empty() && !names_it) wrong = StrCat("told as ", MessageOf(told));
   return wrong.empty() ? wrong : StrCat(kind, ": ", wrong);
 }

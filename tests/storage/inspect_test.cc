@@ -309,7 +309,10 @@ TEST_F(InspectTwoJournalFilesTest, BothAreLiveAndClean) {
 TEST_F(InspectTwoJournalFilesTest, TheLastCommitOfAnOlderFileIsNeverTorn) {
   Flip(kJournal, journal_.commit_positions[1] + 300);
   const InspectReport report = Inspect();
-  EXPECT_FALSE(report.recovery.starts);
+  EXPECT_TRUE(report.recovery.starts) << report.recovery.refusal;
+  ASSERT_EQ(report.recovery.notes.size(), 1u);
+  EXPECT_NE(report.recovery.notes[0].find("DurableCommitDamaged"), std::string::npos);
+  EXPECT_GT(report.CountDamage(), 0u);
   EXPECT_EQ(ByPath(report)[kJournal].verdict, Verdict::kCorrupt);
   EXPECT_EQ(ByPath(report)[kJournal].position, journal_.commit_positions[1]);
 }

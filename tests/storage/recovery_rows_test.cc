@@ -63,7 +63,11 @@ TEST_P(RecoveryRowFromFiles, IsReached) {
   const RecoveryRowInfo& row = InfoOf(GetParam().after.value_or(reached));
   ASSERT_NO_FATAL_FAILURE(GetParam().prepare(stage));
   const absl::Status opened = stage.Open();
-  EXPECT_GT(stage.trace.count(reached), 0u) << InfoOf(reached).name << ": " << opened;
+  std::string rows;
+  for (const RecoveryRowInfo& info : AllRecoveryRows())
+    if (stage.trace.count(info.row) > 0) rows += StrCat(info.name, " ");
+  EXPECT_GT(stage.trace.count(reached), 0u)
+      << InfoOf(reached).name << ", but " << rows << ": " << opened;
   if (row.verdict == RecoveryVerdict::kRefuse) {
     EXPECT_EQ(ReasonOf(opened), row.error) << opened;
     EXPECT_NE(MessageOf(opened).find(StrCat("recovery row ", row.name)), std::string_view::npos)

@@ -53,6 +53,14 @@ void RedoTruncatesMissing(Stage& s) {
   s.Crash();
   s.Remove(s.Segment(1));
 }
+// One commit of the group is damaged, and others follow.
+void LoseAFrame(Stage& s) {
+  s.Fill();
+  s.host.scheduler.RunFor(kSecond);
+  s.Crash();
+  const std::vector<uint64_t> commits = s.CommitsWithFrames();
+  s.Write(s.Newest(), commits.at(commits.size() - 2) + 100, "damage");
+}
 
 // --- Segments
 
@@ -116,25 +124,41 @@ void Stray(Stage& s, const std::string& name) {
 
 std::vector<RecoveryScenario> FileScenarios() {
   using enum RecoveryRow;
-  return {{kRedoOfRemovedReplica, RedoOfRemovedReplica},
-          {kRedoOfFormerReplica, RedoOfFormerReplica},
-          {kRedoIntoMissingSegment, RedoIntoMissingSegment, kTailSegmentMissing},
-          {kRedoTruncatesMissing, RedoTruncatesMissing, kTailSegmentMissing},
-          {kSegmentLonger, SegmentLonger},
-          {kSegmentNewerFormat, Newer},
-          {kSyncedSegmentMissing, [](Stage& s) { Missing(s, 0); }},
-          {kSyncedSegmentShorter, [](Stage& s) { Shorter(s, 0); }},
-          {kSyncedSegmentMismatch, [](Stage& s) { Mismatch(s, 0); }},
-          {kSyncedSegmentForeign, [](Stage& s) { Foreign(s, 0); }},
-          {kTailSegmentMissing, [](Stage& s) { Missing(s, 1); }},
-          {kTailSegmentShorter, [](Stage& s) { Shorter(s, 1); }},
-          {kTailSegmentMismatch, [](Stage& s) { Mismatch(s, 1); }},
-          {kTailSegmentForeign, [](Stage& s) { Foreign(s, 1); }},
-          {kReplicaDirectoryMissing, ReplicaDirectoryMissing},
-          {kStrayReplica, StrayReplica},
-          {kStraySegment, [](Stage& s) { Stray(s, SegmentFileName(Offset{3}, FileNumber{77})); }},
-          {kStrayIndex, [](Stage& s) { Stray(s, IndexFileName(Offset{3}, FileNumber{77})); }},
-          {kStrayFile, [](Stage& s) { Stray(s, "notes"); }}};
+  return {
+      {kRedoOfRemovedReplica, RedoOfRemovedReplica},
+      {kRedoOfFormerReplica, RedoOfFormerReplica},
+      {kRedoIntoMissingSegment, RedoIntoMissingSegment, kTailSegmentMissing},
+      {kRedoTruncatesMissing, RedoTruncatesMissing, kTailSegmentMissing},
+      {kRedoAcrossGap, LoseAFrame, kDurableCommitDamaged},
+      {kSegmentLonger, SegmentLonger},
+      {kSuspectSegmentLonger,
+       [](Stage& s) {
+         LoseAFrame(s);
+         const std::string path = s.Segment(0);
+         s.Write(path, s.SizeOf(path), "of a lost frame");
+       },
+       kDurableCommitDamaged},
+      {kSegmentNewerFormat, Newer},
+      {kSyncedSegmentMissing, [](Stage& s) { Missing(s, 0); }},
+      {kSyncedSegmentShorter, [](Stage& s) { Shorter(s, 0); }},
+      {kSyncedSegmentMismatch, [](Stage& s) { Mismatch(s, 0); }},
+      {kSyncedSegmentForeign, [](Stage& s) { Foreign(s, 0); }},
+      {kTailSegmentMissing, [](Stage& s) { Missing(s, 1); }},
+      {kTailSegmentShorter, [](Stage& s) { Shorter(s, 1); }},
+      {kTailSegmentMismatch, [](Stage& s) { Mismatch(s, 1); }},
+      {kTailSegmentForeign, [](Stage& s) { Foreign(s, 1); }},
+      {kReplicaDirectoryMissing, ReplicaDirectoryMissing},
+      {kStrayReplica, StrayReplica},
+      {kStraySegment, [](Stage& s) { Stray(s, SegmentFileName(Offset{3}, FileNumber{77})); }},
+      {kStrayIndex, [](Stage& s) { Stray(s, IndexFileName(Offset{3}, FileNumber{77})); }},
+      {kStrayFile, [](Stage& s) { Stray(s, "notes"); }},
+      {kStrayOfSuspect,
+       [](Stage& s) {
+         LoseAFrame(s);
+         const std::string name = SegmentFileName(Offset{3}, FileNumber{77});
+         ASSERT_TRUE(s.host.disk.Open(JoinPath(s.GroupDirectory(), name), OpenMode::kCreate).ok());
+       },
+       kDurableCommitDamaged}};
 }
 
 }  // namespace varve::storage

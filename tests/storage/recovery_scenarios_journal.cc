@@ -116,12 +116,10 @@ void ListedCheckpointDamaged(Stage& s) {
   s.FillSeveralFiles();
   s.Zero(s.ListedFiles().front(), kBlock + 40, 200);
 }
-void CommitsMissingBeforeFile(Stage& s) {
+// The file holds one commit more than the checkpoint of the next one follows.
+void FileBreaks(Stage& s) {
   s.FillSeveralFiles();
-  const std::string path = s.ListedFiles().front();
-  const auto source = OpenJournalSource(s.host.disk, "data/journal",
-                                        s.Contents().checkpoint.live_files.front().file);
-  s.Zero(path, source->header.first_commit_position, kBlock);
+  s.Forge({.listed = s.ListedFiles().size() - 2});
 }
 void HeadDamagedBeforeCommits(Stage& s) {
   s.Fill();
@@ -205,20 +203,41 @@ void CommitOutOfSequence(Stage& s) {
   s.Crash();
   s.Forge({.ahead = 2});
 }
+// The body of the last commit; a seal vouches for it.
 void DurableCommitDamaged(Stage& s) {
   s.Fill();
-  s.host.scheduler.RunFor(kSecond);  // sealed
+  s.host.scheduler.RunFor(kSecond);
   s.Crash();
-  s.Zero(s.Newest(), s.LastCommitWithFrames() + 100, 8);
+  s.Write(s.Newest(), s.CommitsWithFrames().back() + 100, "damage");
+}
+// The same commit as a whole, and the list in the seal.
+void DurableCommitUnknown(Stage& s) {
+  s.Fill();
+  s.host.scheduler.RunFor(kSecond);
+  s.Crash();
+  const uint64_t at = s.CommitsWithFrames().back();
+  const uint64_t seal = s.EndOfCommits() - kBlock;
+  s.Zero(s.Newest(), at, seal - at);
+  s.Write(s.Newest(), seal + 56, "damage");
 }
 // No header vouches for it, and the one behind it was begun.
 void CommitDamagedBeforeLater(Stage& s) {
   s.Fill();
   s.Crash();
   const uint64_t at = s.EndOfCommits();
-  const std::string lost = s.Forge({});
+  s.Forge({});
   s.Forge({});
   s.Zero(s.Newest(), at + 100, 8);
+}
+void CommitUnknownBeforeLater(Stage& s) {
+  s.Fill();
+  s.Crash();
+  const uint64_t at = s.EndOfCommits();
+  s.Forge({});
+  const uint64_t later = s.EndOfCommits();
+  s.Forge({});
+  s.Zero(s.Newest(), at, later - at);
+  s.Write(s.Newest(), later + 56, "damage");
 }
 void TornCommit(Stage& s) {
   s.Fill();
@@ -264,7 +283,7 @@ std::vector<RecoveryScenario> JournalScenarios() {
           SCENARIO(ListedHeadDamaged),
           SCENARIO(ListedFileReused),
           SCENARIO(ListedCheckpointDamaged),
-          SCENARIO(CommitsMissingBeforeFile),
+          SCENARIO(FileBreaks),
           SCENARIO(HeadDamagedBeforeCommits),
           SCENARIO(CheckpointDamagedBeforeCommits),
           SCENARIO(RollWithoutCheckpoint),
@@ -278,7 +297,9 @@ std::vector<RecoveryScenario> JournalScenarios() {
           SCENARIO(CommitMalformed),
           SCENARIO(CommitOutOfSequence),
           SCENARIO(DurableCommitDamaged),
+          SCENARIO(DurableCommitUnknown),
           SCENARIO(CommitDamagedBeforeLater),
+          SCENARIO(CommitUnknownBeforeLater),
           SCENARIO(TornCommit),
           SCENARIO(TornCommitHead),
           SCENARIO(StaleCommit),

@@ -75,28 +75,29 @@ std::vector<std::string> RecoveryStage::ListedFiles() {
   return out;
 }
 
-uint64_t RecoveryStage::EndOfCommits() {
+uint64_t RecoveryStage::EndOfCommits(std::optional<size_t> listed) {
+  const auto live = Contents().checkpoint.live_files;
   const auto source =
-      OpenJournalSource(host.disk, "data/journal", Contents().checkpoint.live_files.back().file);
+      OpenJournalSource(host.disk, "data/journal", live.at(listed.value_or(live.size() - 1)).file);
   CommitReader reader(*source);
   for (auto commit = reader.Next(std::nullopt); commit.ok() && *commit;)
     commit = reader.Next(std::nullopt);
   return reader.position();
 }
 
-uint64_t RecoveryStage::LastCommitWithFrames() {
+std::vector<uint64_t> RecoveryStage::CommitsWithFrames() {
   const auto source =
       OpenJournalSource(host.disk, "data/journal", Contents().checkpoint.live_files.back().file);
   CommitReader reader(*source);
-  uint64_t last = 0;
+  std::vector<uint64_t> out;
   while (true) {
     const uint64_t at = reader.position();
     const auto commit = reader.Next(std::nullopt);
     if (!commit.ok() || !*commit) break;
-    if (!(*commit)->frames.empty()) last = at;
+    if (!(*commit)->frames.empty()) out.push_back(at);
   }
-  EXPECT_GT(last, 0u);
-  return last;
+  EXPECT_GT(out.size(), 2u);
+  return out;
 }
 
 std::string RecoveryStage::GroupDirectory() const {
@@ -150,12 +151,13 @@ void RecoveryStage::PatchHeader(const std::string& path, FileKind kind,
   Write(path, 0, bytes);
 }
 
-std::string RecoveryStage::Forge(const Forged& forged) {
+void RecoveryStage::Forge(const Forged& forged) {
   const JournalContents contents = Contents();
+  const auto& live = contents.checkpoint.live_files;
+  const JournalFileRef file = live.at(forged.listed.value_or(live.size() - 1));
   const ReplicaRecord& record = *contents.replicas.Find(kGroup);
-  const Generation generation = forged.generation == Generation{}
-                                    ? contents.checkpoint.live_files.back().generation
-                                    : forged.generation;
+  const Generation generation =
+      forged.generation == Generation{} ? file.generation : forged.generation;
   JournalFrame frame;
   frame.group = kGroup;
   frame.replica_epoch = record.replica_epoch;
@@ -169,16 +171,15 @@ std::string RecoveryStage::Forge(const Forged& forged) {
   for (const std::string_view piece : pieces) body.append(piece);
   CommitHeader header;
   header.generation = generation;
-  header.sequence = contents.last_commit + 1 + forged.ahead;
-  header.durable_through = contents.durable_through;
+  header.sequence =
+      (forged.listed ? contents.checkpoint.last_commit : contents.last_commit) + 1 + forged.ahead;
+  header.durable_through = contents.checkpoint.durable_through;
   header.frames = 1;
   const std::vector<GroupFrame> groups = {
       {forged.wrong_list ? GroupId{kGroup.value() + 1} : kGroup, frame.sequence}};
   std::string bytes = EncodeCommitHeader(&header, groups, {}, body.size());
   bytes += body + EncodeCommitEnd(header, groups, body.size());
-  const std::string path = Newest();
-  Write(path, EndOfCommits() + forged.behind, bytes);
-  return bytes;
+  Write(JoinPath("data/journal", JournalName(file.file)), EndOfCommits(forged.listed), bytes);
 }
 
 absl::Status RecoveryStage::Open() {

@@ -37,9 +37,10 @@ class RecoveryStage {
   [[nodiscard]] JournalContents Contents();
   [[nodiscard]] std::vector<std::string> ListedFiles();  // paths, oldest first
   [[nodiscard]] std::string Newest() { return ListedFiles().back(); }
-  // Position behind the last commit of the newest file, and that of the last commit with frames.
-  [[nodiscard]] uint64_t EndOfCommits();
-  [[nodiscard]] uint64_t LastCommitWithFrames();
+  // Position behind the last commit of a listed file (by default of the newest), and those of the
+  // newest file's commits with frames.
+  [[nodiscard]] uint64_t EndOfCommits(std::optional<size_t> listed = std::nullopt);
+  [[nodiscard]] std::vector<uint64_t> CommitsWithFrames();
   [[nodiscard]] std::string Segment(size_t which);
   [[nodiscard]] std::string GroupDirectory() const;
   [[nodiscard]] uint64_t SizeOf(const std::string& path);
@@ -56,12 +57,11 @@ class RecoveryStage {
   struct Forged {
     uint64_t ahead = 0;
     uint64_t skip = 0;
-    bool wrong_list = false;  // names a group that it has no frame of
-    Generation generation;    // that of the newest file, if 0
-    uint64_t behind = 0;      // at the end of the journal, or so far behind it
+    bool wrong_list = false;       // names a group that it has no frame of
+    Generation generation;         // that of the file, if 0
+    std::optional<size_t> listed;  // behind the commits of that listed file; of the newest
   };
-  // Returns its bytes, which lie in the newest file then.
-  std::string Forge(const Forged& forged);
+  void Forge(const Forged& forged);
 
   // Opens and counts rows.
   absl::Status Open();
