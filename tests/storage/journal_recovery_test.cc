@@ -239,6 +239,54 @@ TEST(JournalRecovery, EveryListedFileIsNeeded) {
   }
 }
 
+// What a group lost in a commit before the newest checkpoint lies in synced segments.
+TEST(JournalRecovery, ALaterCheckpointCoversALostCommit) {
+  JournalHost host(24, kTiny);
+  ASSERT_TRUE(host.Start().ok());
+  GroupScript a(kA, FileNumber{100}), b(kB, FileNumber{101});
+  const auto submit = [&](JournalFrame frame) {
+    host.Submit(std::move(frame));
+    ASSERT_TRUE(host.Settle());
+  };
+  submit(a.Create());
+  submit(b.Create());
+  submit(b.Append(1, 3000));
+  host.journal->NoteDurableInSegments(kB, b.last_frame(), b.End());
+  for (int i = 0; i < 20; ++i) submit(a.Append(1, 9000));  // pins the first file
+  host.Kill();
+  const auto whole = host.Read();
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  const auto& live = whole->checkpoint.live_files;
+  ASSERT_GE(live.size(), 2u);
+  size_t of_b = 0;
+  for (const auto& [sequence, extent] : Extents(host, live.front())) {
+    const uint64_t at = extent.first + 200;  // within the frame
+    for (unsigned bit = 0; bit < 8; ++bit)
+      ASSERT_TRUE(host.disk.FlipBit(PathOf(live.front()), at, bit).ok());
+    const auto read = host.Read();
+    ASSERT_TRUE(read.ok()) << read.status();
+    EXPECT_EQ(read->last_commit, whole->last_commit);
+    ASSERT_EQ(read->skipped.size(), 1u) << "commit " << sequence;
+    EXPECT_TRUE(read->skipped[0].in_checkpoint);
+    const GroupId group = read->skipped[0].groups.at(0);
+    EXPECT_EQ(read->lost_frames.contains(group), group == kA) << "commit " << sequence;
+    EXPECT_EQ(read->replicas.Find(group)->suspect, group == kA) << "commit " << sequence;
+    // Bytes of before the gap could overwrite what is synced.
+    FrameSequence last;
+    ASSERT_TRUE(ReplayJournal(host.disk, "journal", *read, [&](const JournalFrame& frame) {
+                  if (frame.group == group && last == FrameSequence{}) last = frame.sequence;
+                  return absl::OkStatus();
+                }).ok());
+    of_b += group == kB ? 1 : 0;
+    if (of_b == 2 && group == kB) {
+      EXPECT_EQ(last, FrameSequence{}) << "both frames lie before it";
+    }
+    for (unsigned bit = 0; bit < 8; ++bit)
+      ASSERT_TRUE(host.disk.FlipBit(PathOf(live.front()), at, bit).ok());
+  }
+  EXPECT_EQ(of_b, 2u);
+}
+
 TEST(JournalRecovery, TornRollIsIgnoredAndItsGenerationNotUsedAgain) {
   JournalHost host(23, kTiny);
   ASSERT_TRUE(host.Start().ok());
