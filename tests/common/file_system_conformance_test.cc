@@ -1,11 +1,9 @@
-// What every FileSystem promises, asked of the real one in a temporary directory and of the
-// simulated.
+// What every FileSystem promises, asked of the real one in a temporary directory, of the simulated,
+// and of both through a FaultyFileSystem that has no rules.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <cerrno>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -15,7 +13,7 @@
 #include "common/error.h"
 #include "common/file_error.h"
 #include "common/file_system.h"
-#include "common/sim/sim_file_system.h"
+#include "tests/common/file_system_hosts.h"
 
 namespace varve {
 namespace {
@@ -23,41 +21,9 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-// A file system with an empty directory of its own.
-class Host {
- public:
-  virtual ~Host() = default;
-  virtual FileSystem& files() = 0;
-  virtual std::string root() = 0;
-};
-
-class RealHost final : public Host {
- public:
-  RealHost() {
-    root_ = testing::TempDir() + "varve_files_XXXXXX";
-    if (mkdtemp(root_.data()) == nullptr) ADD_FAILURE() << "no temporary directory at " << root_;
-  }
-  ~RealHost() override { std::filesystem::remove_all(root_); }
-  FileSystem& files() override { return RealFileSystem(); }
-  std::string root() override { return root_; }
-
- private:
-  std::string root_;
-};
-
-class SimHost final : public Host {
- public:
-  SimHost() { EXPECT_TRUE(files_.CreateDirectory("root").ok()); }
-  FileSystem& files() override { return files_; }
-  std::string root() override { return "root"; }
-
- private:
-  SimFileSystem files_;
-};
-
 struct Implementation {
   std::string name;
-  std::function<std::unique_ptr<Host>()> make;
+  std::function<std::unique_ptr<FileSystemHost>()> make;
 };
 
 class FileSystemConformance : public testing::TestWithParam<Implementation> {
@@ -94,14 +60,19 @@ class FileSystemConformance : public testing::TestWithParam<Implementation> {
   }
 
  private:
-  const std::unique_ptr<Host> host_ = GetParam().make();
+  const std::unique_ptr<FileSystemHost> host_ = GetParam().make();
 };
 
-INSTANTIATE_TEST_SUITE_P(
-    All, FileSystemConformance,
-    testing::Values(Implementation{"Real", [] { return std::make_unique<RealHost>(); }},
-                    Implementation{"Simulated", [] { return std::make_unique<SimHost>(); }}),
-    [](const auto& tested) { return tested.param.name; });
+template <class Host>
+Implementation Of(std::string name) {
+  return {std::move(name), [] { return std::make_unique<Host>(); }};
+}
+
+INSTANTIATE_TEST_SUITE_P(All, FileSystemConformance,
+                         testing::Values(Of<RealHost>("Real"), Of<SimHost>("Simulated"),
+                                         Of<FaultyHost<RealHost>>("RealWithNoFault"),
+                                         Of<FaultyHost<SimHost>>("SimulatedWithNoFault")),
+                         [](const auto& tested) { return tested.param.name; });
 
 std::string Read(File& file, uint64_t position, size_t length) {
   std::string out(length, '?');

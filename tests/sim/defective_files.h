@@ -4,13 +4,13 @@
 
 #include <memory>
 
-#include "common/file_system.h"
+#include "common/sim/faulty_file_system.h"
 #include "tests/sim/sim_options.h"
 
 namespace varve::sim {
 
 // `disk` with the defect, or as it is. `disk` must outlive the result.
-std::unique_ptr<FileSystem> PlantDefect(FileSystem& disk, Defect defect, uint64_t seed);
+std::unique_ptr<FaultyFileSystem> PlantDefect(FileSystem& disk, Defect defect, uint64_t seed);
 
 }  // namespace varve::sim
 

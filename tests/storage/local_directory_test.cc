@@ -3,8 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cerrno>
+
 #include "common/crc32c.h"
 #include "common/error.h"
+#include "common/sim/faulty_file_system.h"
 #include "common/strings.h"
 #include "storage/format/file_header.h"
 #include "storage/segment_names.h"
@@ -14,58 +17,6 @@ namespace varve::storage {
 namespace {
 
 constexpr GroupId kOther{200};
-
-// Refuses everything below a path, as a directory of another user does.
-class ForbiddenFiles final : public FileSystem {
- public:
-  ForbiddenFiles(FileSystem& files, std::string prefix)
-      : files_(files), prefix_(std::move(prefix)) {}
-  absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) override {
-    VARVE_RETURN_IF_ERROR(Check(path));
-    return files_.Open(path, mode);
-  }
-  absl::Status CreateDirectory(const std::string& path) override {
-    VARVE_RETURN_IF_ERROR(Check(path));
-    return files_.CreateDirectory(path);
-  }
-  absl::StatusOr<std::vector<DirectoryEntry>> List(const std::string& path) override {
-    VARVE_RETURN_IF_ERROR(Check(path));
-    return files_.List(path);
-  }
-  absl::StatusOr<DirectoryEntry> Stat(const std::string& path) override {
-    VARVE_RETURN_IF_ERROR(Check(path));
-    return files_.Stat(path);
-  }
-  absl::Status Rename(const std::string& from, const std::string& to) override {
-    VARVE_RETURN_IF_ERROR(Check(from));
-    return files_.Rename(from, to);
-  }
-  absl::Status RemoveFile(const std::string& path) override {
-    VARVE_RETURN_IF_ERROR(Check(path));
-    return files_.RemoveFile(path);
-  }
-  absl::Status RemoveDirectory(const std::string& path) override {
-    VARVE_RETURN_IF_ERROR(Check(path));
-    return files_.RemoveDirectory(path);
-  }
-  absl::Status SyncDirectory(const std::string& path) override {
-    VARVE_RETURN_IF_ERROR(Check(path));
-    return files_.SyncDirectory(path);
-  }
-  absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override {
-    VARVE_RETURN_IF_ERROR(Check(path));
-    return files_.Lock(path);
-  }
-  absl::StatusOr<SpaceInfo> Space(const std::string& path) override { return files_.Space(path); }
-
- private:
-  absl::Status Check(const std::string& path) const {
-    if (!path.starts_with(prefix_)) return absl::OkStatus();
-    return absl::PermissionDeniedError(absl::StrCat("open \"", path, "\": Permission denied"));
-  }
-  FileSystem& files_;
-  const std::string prefix_;
-};
 
 class LocalDirectoryTest : public OneLogTest {
  protected:
@@ -151,7 +102,8 @@ TEST_F(LocalDirectoryTest, RefusesANewerFormat) {
 TEST_F(LocalDirectoryTest, SaysThatPermissionIsMissing) {
   Close();
   for (const std::string path : {"data", "data/identity", "data/journal", "data/groups/0"}) {
-    ForbiddenFiles forbidden(host.disk, path);
+    FaultyFileSystem forbidden(host.disk);  // as the directory of another user
+    forbidden.AddFault({.path_prefix = path, .error = EACCES});
     host.files = &forbidden;
     const absl::Status opened = host.Open();
     EXPECT_FALSE(opened.ok());
@@ -289,7 +241,8 @@ TEST_F(LocalDirectoryTest, DoesWithoutTheIndexOrWithADamagedOne) {
 TEST_F(LocalDirectoryTest, AJournalFileThatMayNotBeReadIsNoFailedDisk) {
   Close();
   for (const std::string prefix : {"data/journal/", "data/journal"}) {
-    ForbiddenFiles forbidden(host.disk, prefix);
+    FaultyFileSystem forbidden(host.disk);
+    forbidden.AddFault({.path_prefix = prefix, .error = EACCES});
     host.files = &forbidden;
     ExpectRefusal(Reason::PERMISSION_DENIED, "data/journal");
     host.Kill();
