@@ -51,6 +51,16 @@ struct TimeLookup {
 // Durability: `done` of Write is called with OK when the frame is durable in the journal. Order:
 // writes of one log become durable in the order of the calls. After a disk failure every write gets
 // DISK_FAILED.
+class StagedLog;
+
+// What a staged log becomes when it is installed.
+struct InstalledLog {
+  // Its index is that of the first staged entry; the offset may lie within the first segment.
+  LogStart start;
+  Configurations configurations;
+  Index consistent_from;
+};
+
 class PartitionLog {
  public:
   using Done = absl::AnyInvocable<void(absl::Status)>;
@@ -101,6 +111,19 @@ class PartitionLog {
   virtual void SetTrimFloor(Index floor) = 0;
   // Age and place of the segments, oldest first, for the decision what to trim.
   [[nodiscard]] virtual std::vector<SegmentSpan> Segments() const = 0;
+
+  // --- Installs (docs/formats.md, "Installs"; DESIGN section 5, catch-up)
+  // Room beside the log for entries of another replica. The directory has room for it or says so.
+  [[nodiscard]] virtual std::unique_ptr<StagedLog> Stage() = 0;
+  // The staged entries replace the whole log, by one frame: after a crash it is the old log or the
+  // new one, and whatever the old one acknowledged is in one of them. All of it is committed, and
+  // none of it may be older than what is known to be committed here. Hard state stays. DATA_LOSS
+  // when the staged log cannot follow this one; the log is then as it was.
+  virtual void Install(std::unique_ptr<StagedLog> staged, InstalledLog as, Done done) = 0;
+  // The staged entries stand for closed segments of the log, damaged or not, by one frame: the same
+  // indices, offsets and terms. Their damage ends. DATA_LOSS when they are not those of whole
+  // closed segments.
+  virtual void Repair(std::unique_ptr<StagedLog> staged, Done done) = 0;
 
   // Entries from `from` on that are in memory, at most `max_bytes` but at least one; empty when
   // `from` is not in memory. Cheap and synchronous: the path of readers that keep up.

@@ -158,13 +158,22 @@ class FrameApplication {
     return absl::OkStatus();
   }
 
-  // A trim took the file of the sync point: what it covered is gone, and the log begins where the
-  // first segment does.
+  // The file of the sync point left the set. After a trim, what it covered is gone, and the log
+  // begins where the first segment does. After a repair another file has the same entries, and is
+  // durable as a whole.
   void LiftSyncPoint() {
     if (sync_point_.file == FileNumber{} || InSet(sync_point_.file) || segments_->empty()) return;
     const SegmentRef& front = segments_->front();
     if (front.first_index > sync_point_.index) {
       sync_point_ = {front.file, kFileHeaderBytes, front.first_index - 1, front.base_offset};
+      return;
+    }
+    for (size_t i = 0; i + 1 < segments_->size(); ++i) {
+      const SegmentRef& ref = (*segments_)[i];
+      const SegmentRef& next = (*segments_)[i + 1];
+      if (next.first_index <= sync_point_.index) continue;
+      sync_point_ = {ref.file, ref.end_position, next.first_index - 1, next.base_offset};
+      return;
     }
   }
 

@@ -10,6 +10,7 @@
 #include "storage/entry_cache.h"
 #include "storage/partition_log.h"
 #include "storage/segment_writer.h"
+#include "storage/staged_log.h"
 
 namespace varve::storage {
 
@@ -57,6 +58,10 @@ class SegmentLog final : public PartitionLog {
   void SetTrimFloor(Index floor) override { trim_floor_ = floor; }
   [[nodiscard]] std::vector<SegmentSpan> Segments() const override;
 
+  [[nodiscard]] std::unique_ptr<StagedLog> Stage() override;
+  void Install(std::unique_ptr<StagedLog> staged, InstalledLog as, Done done) override;
+  void Repair(std::unique_ptr<StagedLog> staged, Done done) override;
+
   [[nodiscard]] std::vector<Entry> ReadCached(Index from, size_t max_bytes) const override;
   void Read(Index from, Index through, size_t max_bytes, ReadDone done) override;
   void ReadOffset(Offset offset, Index through, size_t max_bytes, ReadDone done) override;
@@ -74,6 +79,13 @@ class SegmentLog final : public PartitionLog {
   void Truncate(Index from, Draft* draft);
   void Append(std::vector<Entry> entries, Draft* draft);
   void BeginSegment(const Entry& start, Draft* draft);
+  // segment_log_install.cc
+  void Refuse(Done done, absl::Status why);
+  [[nodiscard]] absl::Status WhyNotInstall(const StagedLog& staged, const InstalledLog& as) const;
+  void ReplaceAll(StagedLog& staged, const InstalledLog& as, Draft* draft);
+  [[nodiscard]] absl::StatusOr<std::pair<size_t, size_t>> FindReplaced(
+      const StagedLog& staged) const;
+  void ReplaceSome(StagedLog& staged, size_t from, size_t to, Draft* draft);
   // segment_log_trim.cc
   [[nodiscard]] size_t ReleasableSegments(Index commit_index, Offset log_start) const;
   void ApplyTrims(Draft* draft);

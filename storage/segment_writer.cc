@@ -61,6 +61,15 @@ void SegmentWriter::Enqueue(FileWork work) {
   });
 }
 
+void SegmentWriter::RunOnWriter(Task task) {
+  std::lock_guard lock(mutex_);
+  if (journal_ != nullptr) parts_.writes.Post(std::move(task));
+}
+
+void SegmentWriter::RunOnSyncer(Task task) {
+  PostBehindWrites([task = std::move(task)](SegmentWriter&) mutable { task(); });
+}
+
 // --- Writing
 // --------------------------------------------------------------------------------------
 

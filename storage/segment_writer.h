@@ -68,6 +68,10 @@ class SegmentWriter : public std::enable_shared_from_this<SegmentWriter> {
   void Enqueue(FileWork work);
   // A pass as soon as may be.
   void RequestSync();
+  // Runs `task` on the write executor behind the works that were enqueued before; on the sync
+  // executor behind that. Neither once detached: then it is dropped.
+  void RunOnWriter(Task task);
+  void RunOnSyncer(Task task);
   // Calls `done` on the sync executor when everything enqueued before is written and synced; drops
   // it when the writer is detached before.
   void Drain(absl::AnyInvocable<void(absl::Status)> done);

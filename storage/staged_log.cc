@@ -1,0 +1,164 @@
+#include "storage/staged_log.h"
+
+#include <utility>
+
+#include "common/check.h"
+#include "common/error.h"
+#include "storage/format/file_header.h"
+
+namespace varve::storage {
+
+StagedLog::StagedLog(Journal& journal, std::shared_ptr<SegmentWriter> writer,
+                     const SegmentContext& context, std::shared_ptr<ReplicaFiles> files,
+                     Executor& shard)
+    : journal_(journal),
+      writer_(std::move(writer)),
+      context_(context),
+      files_(std::move(files)),
+      shard_(shard),
+      self_(std::make_shared<StagedLog*>(this)) {}
+
+StagedLog::~StagedLog() {
+  *self_ = nullptr;
+  RemoveFiles();
+}
+
+std::vector<StagedSegment> StagedLog::Take() {
+  VARVE_CHECK(finished_ && !busy_);
+  return std::exchange(segments_, {});
+}
+
+// Behind whatever is still being written to them. A failure leaves them to the next start.
+void StagedLog::RemoveFiles() {
+  if (segments_.empty()) return;
+  writer_->RunOnWriter([segments = std::exchange(segments_, {})] {
+    for (const StagedSegment& staged : segments) (void)staged.segment->Remove();
+  });
+}
+
+absl::Status StagedLog::BeginSegment(const Entry& start, std::vector<Piece>* pieces) {
+  const auto body = DecodeMeta(start.payload());
+  if (!body.ok()) return body.status();
+  const EntryHeader& header = start.header;
+  if (segments_.empty()) {
+    epochs_ = std::get<SegmentStart>(*body).epochs;
+    end_ = {header.first_index - 1, header.term, header.base_offset, WallTime{0}};
+  } else {
+    segments_.back().ref.end_position = segments_.back().end;
+  }
+  const SegmentRef ref{journal_.NextFileNumber(), header.base_offset, header.first_index, 0};
+  auto segment = std::make_shared<Segment>(context_, files_->directory, files_->group, ref);
+  pieces->push_back({segment, true, kFileHeaderBytes, {}});
+  segments_.push_back({std::move(segment), ref, kFileHeaderBytes, header.append_time});
+  return absl::OkStatus();
+}
+
+// What the headers say; the bytes are verified where they are written.
+absl::Status StagedLog::Plan(std::vector<Entry> entries, std::vector<Piece>* pieces) {
+  for (Entry& entry : entries) {
+    const EntryHeader header = entry.header;
+    const bool begins = header.kind == EntryKind::kMeta && IsSegmentStart(entry.payload());
+    if (header.group != files_->group || (segments_.empty() && !begins)) {
+      return MakeError(Reason::DATA_LOSS, "entry ", header.first_index, " of group ", header.group,
+                       " begins no segment of group ", files_->group);
+    }
+    if (begins) {
+      VARVE_RETURN_IF_ERROR(BeginSegment(entry, pieces));
+    } else if (pieces->empty()) {
+      pieces->push_back({segments_.back().segment, false, segments_.back().end, {}});
+    }
+    if (header.first_index != end_.last_index + 1 || header.base_offset != end_.next_offset ||
+        header.term < end_.last_term || header.append_time < end_.append_time) {
+      return MakeError(Reason::DATA_LOSS, "entry ", header.first_index, " at offset ",
+                       header.base_offset, " does not continue what ends at ", end_.last_index,
+                       ", offset ", end_.next_offset);
+    }
+    StagedSegment& active = segments_.back();
+    active.segment->Note(header, MaxRecordTimestamp(header, entry.frame.view()), active.end);
+    active.end += header.frame_bytes();
+    if (epochs_.empty() || epochs_.back().term < header.term) {
+      epochs_.push_back({header.term, header.first_index, header.base_offset});
+    }
+    end_ = {header.last_index, header.term, header.next_offset(), header.append_time};
+    pieces->back().entries.push_back(std::move(entry));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status StagedLog::Carry(FileSystem& files, const std::string& directory,
+                              const std::vector<Piece>& pieces) {
+  for (const Piece& piece : pieces) {
+    for (const Entry& entry : piece.entries) {
+      const auto verified = VerifyEntryFrame(entry.frame.view());
+      if (!verified.ok()) return verified.status();
+      if (!(*verified == entry.header)) {
+        return MakeError(Reason::DATA_LOSS, "the frame of entry ", entry.header.first_index,
+                         " says otherwise than its header");
+      }
+    }
+    if (piece.create) {
+      VARVE_RETURN_IF_ERROR(files.CreateDirectory(directory));
+      VARVE_RETURN_IF_ERROR(piece.segment->Create());
+    }
+    VARVE_RETURN_IF_ERROR(piece.segment->Write(piece.position, piece.entries));
+  }
+  return absl::OkStatus();
+}
+
+void StagedLog::Append(std::vector<Entry> entries, Done done) {
+  VARVE_CHECK(shard_.InExecutor() && !busy_ && !finished_);
+  std::vector<Piece> pieces;
+  if (failure_.ok()) failure_ = Plan(std::move(entries), &pieces);
+  busy_ = true;
+  if (!failure_.ok()) return Answer(std::move(done), failure_);
+  writer_->RunOnWriter([self = self_, &shard = shard_, &files = context_.files,
+                        directory = files_->directory, pieces = std::move(pieces),
+                        done = std::move(done)]() mutable {
+    absl::Status status = Carry(files, directory, pieces);
+    shard.Post([self, done = std::move(done), status = std::move(status)]() mutable {
+      if (*self == nullptr) return;
+      (*self)->failure_ = status;
+      (*self)->busy_ = false;
+      done(std::move(status));
+    });
+  });
+}
+
+// A sync that fails has failed for the directory, as any other.
+void StagedLog::Finish(Done done) {
+  VARVE_CHECK(shard_.InExecutor() && !busy_ && !finished_);
+  busy_ = true;
+  if (failure_.ok() && segments_.empty()) {
+    failure_ = MakeError(Reason::DATA_LOSS, "nothing was staged");
+  }
+  if (!failure_.ok()) return Answer(std::move(done), failure_);
+  writer_->RunOnSyncer([self = self_, &shard = shard_, &files = context_.files, writer = writer_,
+                        directory = files_->directory, segments = segments_,
+                        done = std::move(done)]() mutable {
+    absl::Status status;
+    for (const StagedSegment& staged : segments) {
+      if (status.ok()) status = staged.segment->SyncData();
+      // A hint, which a full disk need not take.
+      if (status.ok()) (void)staged.segment->SaveIndex(staged.segment->TakeUnsavedRows(staged.end));
+    }
+    if (status.ok()) status = files.SyncDirectory(directory);
+    if (!status.ok()) writer->Fail(status);
+    shard.Post([self, done = std::move(done), status = std::move(status)]() mutable {
+      if (*self == nullptr) return;
+      (*self)->failure_ = status;
+      (*self)->busy_ = false;
+      (*self)->finished_ = status.ok();
+      done(std::move(status));
+    });
+  });
+}
+
+void StagedLog::Answer(Done done, absl::Status status) {
+  shard_.Post([self = self_, done = std::move(done), status = std::move(status)]() mutable {
+    if (*self == nullptr) return;
+    (*self)->busy_ = false;
+    done(std::move(status));
+  });
+}
+
+}  // namespace varve::storage

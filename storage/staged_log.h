@@ -1,0 +1,86 @@
+// StagedLog: entries of another replica in segment files beside a log, until one journal frame
+// takes them into it: the whole of a log that is installed, or segments that replace damaged ones.
+#ifndef VARVE_STORAGE_STAGED_LOG_H_
+#define VARVE_STORAGE_STAGED_LOG_H_
+
+#include <memory>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "common/entry.h"
+#include "common/log_state.h"
+#include "common/meta_entry.h"
+#include "storage/journal.h"
+#include "storage/replica_files.h"
+#include "storage/segment_writer.h"
+
+namespace varve::storage {
+
+// One file, under its final name and number. No journal frame lists it yet, so that a recovery
+// removes it.
+struct StagedSegment {
+  std::shared_ptr<Segment> segment;
+  SegmentRef ref;
+  uint64_t end = 0;  // position behind its last entry
+  WallTime begin_time;
+};
+
+// Confined to the log's shard, like its log, which it must not outlive; callbacks run there and
+// never from within the call. One call at a time. Not taken in, the files go when it is destroyed.
+//
+// Durability: after Finish, all of it, names included.
+class StagedLog {
+ public:
+  using Done = absl::AnyInvocable<void(absl::Status)>;
+  StagedLog(Journal& journal, std::shared_ptr<SegmentWriter> writer, const SegmentContext& context,
+            std::shared_ptr<ReplicaFiles> files, Executor& shard);
+  ~StagedLog();
+
+  // The next entries, contiguous in index and offset; the first of all is a segment start, and each
+  // segment start begins a file. DATA_LOSS, naming what is wrong, for entries that do not continue
+  // or do not verify in full; NO_SPACE when the disk is full. After an error nothing more is taken.
+  void Append(std::vector<Entry> entries, Done done);
+  void Finish(Done done);
+
+  [[nodiscard]] bool finished() const { return finished_; }
+  [[nodiscard]] bool empty() const { return segments_.empty(); }
+  [[nodiscard]] Index first_index() const { return segments_.front().ref.first_index; }
+  [[nodiscard]] Offset base_offset() const { return segments_.front().ref.base_offset; }
+  [[nodiscard]] const LogEnd& end() const { return end_; }
+  // Terms that the first segment start names, and those of the entries.
+  [[nodiscard]] const std::vector<EpochStart>& epochs() const { return epochs_; }
+  [[nodiscard]] const std::vector<StagedSegment>& segments() const { return segments_; }
+  // They are the log's now.
+  std::vector<StagedSegment> Take();
+
+ private:
+  struct Piece {  // of one file
+    std::shared_ptr<Segment> segment;
+    bool create = false;
+    uint64_t position = 0;
+    std::vector<Entry> entries;
+  };
+  absl::Status Plan(std::vector<Entry> entries, std::vector<Piece>* pieces);
+  absl::Status BeginSegment(const Entry& start, std::vector<Piece>* pieces);
+  static absl::Status Carry(FileSystem& files, const std::string& directory,
+                            const std::vector<Piece>& pieces);
+  void Answer(Done done, absl::Status status);
+  void RemoveFiles();
+
+  Journal& journal_;
+  const std::shared_ptr<SegmentWriter> writer_;
+  const SegmentContext context_;
+  const std::shared_ptr<ReplicaFiles> files_;
+  Executor& shard_;
+  std::vector<StagedSegment> segments_;
+  LogEnd end_;
+  std::vector<EpochStart> epochs_;
+  absl::Status failure_;
+  bool busy_ = false;
+  bool finished_ = false;
+  std::shared_ptr<StagedLog*> self_;  // null once it is gone
+};
+
+}  // namespace varve::storage
+
+#endif  // VARVE_STORAGE_STAGED_LOG_H_
