@@ -37,6 +37,7 @@ void MemoryLogStore::CompleteOldest() {
 }
 
 void MemoryLogStore::Apply(const LogWrite& write) {
+  if (write.truncate_from) Truncate(*write.truncate_from);
   if (write.hard_state) durable_.hard_state = *write.hard_state;
   for (const Entry& entry : write.entries) {
     const EntryHeader& header = entry.header;
@@ -45,9 +46,19 @@ void MemoryLogStore::Apply(const LogWrite& write) {
     AppendTo(header, &durable_);
     entries_.push_back(entry);
   }
-  VARVE_CHECK(write.commit_index >= durable_.commit_index);
-  durable_.commit_index = write.commit_index;
+  durable_.commit_index =
+      std::max(durable_.commit_index, std::min(write.commit_index, durable_.end.last_index));
+  std::vector<LogEnd>& ends = durable_.ends;
+  while (ends.size() > 1 && ends[1].last_index <= durable_.commit_index) ends.erase(ends.begin());
   if (write.configurations) durable_.configurations = *write.configurations;
+}
+
+void MemoryLogStore::Truncate(Index from) {
+  VARVE_CHECK(from > durable_.commit_index && from <= durable_.end.last_index);
+  std::erase_if(durable_.epochs, [from](const EpochStart& at) { return at.index >= from; });
+  std::erase_if(durable_.ends, [from](const LogEnd& end) { return end.last_index >= from; });
+  std::erase_if(entries_, [from](const Entry& entry) { return entry.header.first_index >= from; });
+  durable_.end = durable_.ends.back();
 }
 
 }  // namespace varve::raft

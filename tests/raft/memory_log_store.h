@@ -44,6 +44,7 @@ class MemoryLogStore final : public LogStore {
   };
   void CompleteOldest();
   void Apply(const LogWrite& write);
+  void Truncate(Index from);
 
   SimScheduler& scheduler_;
   Executor& shard_;
