@@ -282,7 +282,7 @@ absl::StatusOr<CommitSequence> JournalRecovery::LastOf(size_t listed) const {
   const JournalFileRef& next = live[listed + 1];
   for (const JournalSource& source : sources_) {
     if (source.number != next.file || !source.header_status.ok()) continue;
-    const auto included = IncludedCommits(source);
+    auto included = IncludedCommits(source);
     if (included.ok() || ReasonOf(included.status()) != Reason::DATA_LOSS) return included;
   }
   return CommitSequence{};

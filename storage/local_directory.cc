@@ -139,7 +139,7 @@ absl::Status LocalDirectory::TakeLock() {
 // `fresh`: nothing was ever written here. What a valid identity comes with, TakeJournal judges.
 absl::Status LocalDirectory::TakeIdentity(Random& random, bool* fresh) {
   DirectoryObservation seen;
-  const absl::Status why = ReadIdentity(&seen);
+  absl::Status why = ReadIdentity(&seen);
   if (why.ok()) return absl::OkStatus();
   if (seen.identity == IdentitySeen::kValid) return why;  // it could not be read
   if (seen.identity == IdentitySeen::kMissing) {

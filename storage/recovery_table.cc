@@ -18,11 +18,13 @@ using enum RecoveryVerdict;
 struct AnyValue {};
 constexpr AnyValue kAny;
 
-// A set of values of one enum.
+// A set of values of one enum. Converts from a value and from kAny, so that rows read as tables.
 template <class E>
 struct OneOf {
   uint32_t mask = 0;
+  // NOLINTNEXTLINE(google-explicit-constructor)
   constexpr OneOf(E value) : mask(1u << static_cast<unsigned>(value)) {}
+  // NOLINTNEXTLINE(google-explicit-constructor)
   constexpr OneOf(AnyValue /*any*/) : mask((2u << static_cast<unsigned>(E::kLast)) - 1) {}
   constexpr explicit OneOf(uint32_t values) : mask(values) {}
   [[nodiscard]] constexpr bool Has(E value) const {
