@@ -197,7 +197,11 @@ LogBounds Partition::bounds() const {
   return {log_->start().offset, high_watermark, high_watermark};
 }
 Term Partition::leader_epoch() const { return raft_->core().term(); }
-NodeId Partition::leader() const { return raft_->core().leader().node; }
+// Who asks for the leader of a suspect replica without one is to be told here that it is suspect.
+NodeId Partition::leader() const {
+  const NodeId known = raft_->core().leader().node;
+  return known == NodeId{} && !log_->suspicion().ok() ? options_.self.node : known;
+}
 Index Partition::commit_index() const { return raft_->core().commit_index(); }
 Index Partition::foldable_index() const { return std::min(commit_index(), log_->durable_index()); }
 

@@ -139,8 +139,15 @@ absl::Status BrokerProcess::OpenBroker() {
        {"replicas", report.replicas},
        {"frames_replayed", report.frames_replayed},
        {"bytes_replayed", report.bytes_replayed},
-       {"files_trashed", report.files_trashed}});
-  for (const std::string& note : report.notes) Log(LogLevel::kInfo, "storage", note);
+       {"files_trashed", report.files_trashed},
+       {"damaged_segments", report.damaged},
+       {"suspect_replicas", report.suspect}});
+  const bool damage = report.damaged > 0 || report.suspect > 0;
+  for (const std::string& note : report.notes)
+    Log(damage ? LogLevel::kWarn : LogLevel::kInfo, "storage", note);
+  if (report.suspect > 0)
+    Log(LogLevel::kError, "storage", InfoOf(Reason::REPLICA_SUSPECT).advice,
+        {{"suspect_replicas", report.suspect}});
   broker_->directory().AddDiskListener(LogDisk);
   return absl::OkStatus();
 }

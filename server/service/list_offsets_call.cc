@@ -27,7 +27,8 @@ struct OffsetsGathering {
 };
 
 absl::Status CheckServing(const Partition& partition) {
-  if (partition.serving()) return absl::OkStatus();
+  // A suspect replica shows what it knows to be committed.
+  if (partition.serving() || !partition.suspicion().ok()) return absl::OkStatus();
   return MakeError(Reason::OFFSET_NOT_AVAILABLE,
                    "the partition has no leader yet that has committed in its term");
 }

@@ -71,6 +71,17 @@ TEST_F(SuspectPartitionTest, RefusesWritesReadsWhatVerifiesAndTheOthersGoOn) {
   EXPECT_TRUE(first.status.ok()) << first.status;
   EXPECT_EQ(ReasonOf(Fetch("hurt", Offset{19}).status), Reason::REPLICA_SUSPECT);
   EXPECT_EQ(ReasonOf(Fetch("hurt", Offset{25}).status), Reason::REPLICA_SUSPECT);
+  ListOffsetsRequest offsets;
+  offsets.items.push_back({"hurt", PartitionId(0), StartPosition{}});
+  const auto start = broker.Ask(&BrokerService::ListOffsets, std::move(offsets));
+  ASSERT_TRUE(start.ok()) << start.status();
+  EXPECT_TRUE(start->results.at(0).status.ok()) << start->results.at(0).status;
+  // Clients look for a leader first: here they are told.
+  GetTopicRequest request;
+  request.name = "hurt";
+  const auto topic = broker.Ask(&BrokerService::GetTopic, std::move(request));
+  ASSERT_TRUE(topic.ok()) << topic.status();
+  EXPECT_EQ(topic->partitions.at(0).leader, NodeId{1});
   EXPECT_TRUE(Produce("sound").ok()) << Produce("sound");
   EXPECT_TRUE(Fetch("sound", Offset{19}).status.ok());
 }
