@@ -31,6 +31,9 @@ struct DataDirectoryOptions {
   size_t cache_bytes = 32ull << 20;
   // Segment files kept open.
   uint32_t max_open_files = 512;
+  // Segment files that, beyond those, may stay open because they wait for their sync; a pass begins
+  // when there are so many, and writes wait for it.
+  uint32_t max_unsynced_files = 512;
   // Age of dirty segment bytes at which they are synced even when the journal has room.
   Nanos sync_interval = 5 * kSecond;
   // A write or sync of the journal that takes so long is told to the disk's listeners.

@@ -115,9 +115,9 @@ absl::Status LocalDirectory::Start(Random& random) {
 
 absl::Status LocalDirectory::StartJournal(bool fresh) {
   VARVE_ASSIGN_OR_RETURN(Checkpoint state, TakeJournal(fresh));
-  writer_ = std::make_shared<SegmentWriter>(
-      SegmentWriter::Parts{files_, *executors_.segments, *executors_.sync, clock_, budget_,
-                           reserve_, paths_.groups, options_.sync_interval});
+  writer_ = std::make_shared<SegmentWriter>(SegmentWriter::Parts{
+      files_, *executors_.segments, *executors_.sync, clock_, budget_, reserve_, paths_.groups,
+      options_.sync_interval, std::max<size_t>(options_.max_unsynced_files, 1)});
   VARVE_ASSIGN_OR_RETURN(
       journal_,
       Journal::Begin(files_, paths_.journal, identity_, options_.journal, std::move(state),

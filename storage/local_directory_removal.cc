@@ -43,9 +43,14 @@ void LocalDirectory::RemoveLog(GroupId group, Executor& shard, PartitionLog::Don
   frame.steps.push_back(RemoveReplicaStep{});
   const FrameSequence removal = frame.sequence;
   const FileNumber number = journal_->NextFileNumber();
-  // Behind the writes of the replica that are still queued.
+  // Behind the writes of the replica that are still queued; those that wait for room, which may
+  // come of this removal alone, are given up.
   auto bury = WhileAlive([this, replica, removal, number] {
     executors_.segments->Post(WhileAlive([this, replica, removal, number] {
+      {
+        std::lock_guard lock(replica->mutex);
+        replica->removed = true;
+      }
       executors_.sync->Post(
           WhileAlive([this, replica, removal, number] { BuryReplica(replica, removal, number); }));
     }));
@@ -81,8 +86,7 @@ void LocalDirectory::BuryReplica(const std::shared_ptr<ReplicaFiles>& replica,
     std::lock_guard lock(replica->mutex);
     for (const PlacedSegment& placed : replica->segments)
       context_.pool->Forget(placed.segment->path());
-    replica->unsynced.clear();
-    replica->removed = true;
+    writer_->ForgetUnsynced(replica.get());
   }
   absl::Status status = MoveToTrash(*replica, number);
   if (ReasonOf(status) == Reason::NO_SPACE) {
@@ -112,7 +116,9 @@ absl::Status LocalDirectory::MoveToTrash(const ReplicaFiles& replica, FileNumber
     target = JoinPath(paths_.trash, StrCat(GroupDirectoryName(replica.group), "-", number));
     number = journal_->NextFileNumber();
   } while (files_.Stat(target).ok());
-  return files_.Rename(replica.directory, target);
+  const absl::Status moved = files_.Rename(replica.directory, target);
+  // Its creation may have waited for room, and was given up.
+  return absl::IsNotFound(moved) ? absl::OkStatus() : moved;
 }
 
 // --- Trash

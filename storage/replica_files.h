@@ -94,7 +94,7 @@ struct ReplicaFiles {
   std::vector<std::shared_ptr<Segment>> retired;  // left the set by a trim; their files are to go
   bool directory_changed = false;
   bool listed_dirty = false;
-  bool removed = false;  // its directory lies in the trash
+  bool removed = false;  // no more is written, and its directory goes to the trash
 };
 
 }  // namespace varve::storage

@@ -119,6 +119,8 @@ absl::StatusOr<std::optional<TimeLookup>> FindTimeBlocking(ReplicaFiles& files, 
     Index written;
     {
       std::lock_guard lock(files.mutex);
+      // Nobody waits for it, and of a removed log nothing may ever be written.
+      if (!files.log_open) return std::nullopt;
       places = files.segments;
       truncations = files.truncations;
       trims = files.trims;

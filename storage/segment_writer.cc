@@ -75,6 +75,7 @@ void SegmentWriter::RunOnSyncer(Task task) {
 
 void SegmentWriter::Carry(FileWork work) {
   held_.push_back(std::move(work));
+  ++unwritten_;
   if (held_.size() == 1) CarryHeld();  // otherwise the first one waits for space
 }
 
@@ -82,6 +83,7 @@ void SegmentWriter::CarryHeld() {
   while (!held_.empty()) {
     FileWork& work = held_.front();
     if (health().ok()) {
+      if (WaitForSync()) return;
       const absl::Status status = CarryWithReserve(work);
       if (ReasonOf(status) == Reason::NO_SPACE) return WaitForSpace();
       if (!status.ok() && !Planted(Defect::kWriteErrorIgnored)) Fail(status);
@@ -89,7 +91,15 @@ void SegmentWriter::CarryHeld() {
     waits_for_space_.store(false);
     FinishWork(work);
     held_.pop_front();
+    --unwritten_;
   }
+}
+
+bool SegmentWriter::WaitForSync() {
+  if (unsynced_files_.load() < parts_.max_unsynced_files) return false;
+  waits_for_sync_.store(true);
+  RequestSync();
+  return true;
 }
 
 absl::Status SegmentWriter::CarryWithReserve(FileWork& work) {
@@ -129,6 +139,8 @@ void SegmentWriter::FinishWork(FileWork& work) {
 void SegmentWriter::NoteWritten(ReplicaFiles& replica, const SyncPoint& end) {
   replica.written_index = end.index;
   for (PlacedSegment& placed : replica.segments) {
+    // The end's own segment may have been trimmed meanwhile.
+    if (placed.segment->first_index() > end.index) return;
     const bool last = placed.segment->file() == end.file;
     placed.written_end = last ? end.position : placed.end;
     if (last) return;
@@ -137,6 +149,10 @@ void SegmentWriter::NoteWritten(ReplicaFiles& replica, const SyncPoint& end) {
 
 absl::Status SegmentWriter::CarryFiles(FileWork& work) {
   ReplicaFiles& replica = *work.replica;
+  {
+    std::lock_guard lock(replica.mutex);
+    if (replica.removed) return absl::OkStatus();  // its directory may be in the trash already
+  }
   std::vector<std::shared_ptr<Segment>> touched;
   bool directory_changed = work.create_directory || !work.remove.empty() || !work.retire.empty();
   if (work.create_directory) {
@@ -157,6 +173,7 @@ absl::Status SegmentWriter::CarryFiles(FileWork& work) {
   }
   std::lock_guard lock(replica.mutex);
   replica.directory_changed = replica.directory_changed || directory_changed;
+  const size_t before = replica.unsynced.size();
   for (auto& segment : touched)
     if (std::find(replica.unsynced.begin(), replica.unsynced.end(), segment) ==
         replica.unsynced.end())
@@ -166,6 +183,8 @@ absl::Status SegmentWriter::CarryFiles(FileWork& work) {
     std::erase(replica.unsynced, retired);
     replica.retired.push_back(std::move(retired));
   }
+  unsynced_files_ += replica.unsynced.size();
+  unsynced_files_ -= before;
   return absl::OkStatus();
 }
 
@@ -205,15 +224,22 @@ void SegmentWriter::ArmTimer() {
 void SegmentWriter::RequestSync() {
   {
     std::lock_guard lock(mutex_);
-    if (journal_ == nullptr || std::exchange(pass_posted_, true)) return;
+    if (journal_ == nullptr) return;
+    if (std::exchange(pass_posted_, true)) {
+      pass_again_ = true;
+      return;
+    }
   }
   // Behind the writes that are queued now: they are what pins the journal.
   PostBehindWrites([](SegmentWriter& self) {
+    bool again = false;
     {
       std::lock_guard lock(self.mutex_);
       self.pass_posted_ = false;
+      again = std::exchange(self.pass_again_, false);
     }
     self.Pass();
+    if (again) self.RequestSync();
   });
 }
 
@@ -228,6 +254,22 @@ void SegmentWriter::PostBehindWrites(absl::AnyInvocable<void(SegmentWriter&)> st
 }
 
 void SegmentWriter::Pass() {
+  SyncDirty();
+  if (!waits_for_sync_.exchange(false)) return;
+  {
+    std::lock_guard lock(mutex_);
+    if (journal_ == nullptr) return;
+    parts_.writes.Post([self = shared_from_this()] { self->CarryHeld(); });
+  }
+  RequestSync();  // whoever asked for this pass meant what was held, too
+}
+
+void SegmentWriter::ForgetUnsynced(ReplicaFiles* replica) {
+  unsynced_files_ -= replica->unsynced.size();
+  replica->unsynced.clear();
+}
+
+void SegmentWriter::SyncDirty() {
   std::vector<std::shared_ptr<ReplicaFiles>> replicas;
   {
     std::lock_guard lock(mutex_);
@@ -251,6 +293,7 @@ absl::Status SegmentWriter::SyncReplica(ReplicaFiles& replica) {
     if (replica.removed) return absl::OkStatus();
     mark = replica.written;
     segments = std::exchange(replica.unsynced, {});
+    unsynced_files_ -= segments.size();
     retired = std::exchange(replica.retired, {});
     directory_changed = std::exchange(replica.directory_changed, false);
     for (const PlacedSegment& placed : replica.segments)
@@ -283,6 +326,8 @@ absl::Status SegmentWriter::SyncReplica(ReplicaFiles& replica) {
 void SegmentWriter::Drain(absl::AnyInvocable<void(absl::Status)> done) {
   PostBehindWrites([done = std::move(done)](SegmentWriter& self) mutable {
     self.Pass();
+    if (self.unwritten_.load() > 0 && self.health().ok() && !self.waits_for_space())
+      return self.Drain(std::move(done));  // the pass made room for what was held
     absl::Status status = self.health();
     if (status.ok() && self.waits_for_space()) {
       status = MakeError(Reason::NO_SPACE, "segments wait for space; the journal keeps the rest");

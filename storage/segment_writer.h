@@ -44,11 +44,12 @@ struct FileWork {
 uint64_t DiskBytesOf(const FileWork& work);
 
 // Thread-safe. Writes run on one executor in the order of Enqueue, syncs on another. A pass covers
-// what was written before it began. A write that finds the disk full takes room from the reserve;
-// when that is used up, writes wait, in their order, and are tried again by themselves. Any other
-// error of a write, and any of a sync, is final: the directory is failed, nothing more is written,
-// and no frame is reported durable. Order on disk: a truncation removes later segments first, and a
-// segment's index before it.
+// what was written before it began; one begins early when many files wait, and writes wait for it,
+// since a file stays open until it is synced. A write that finds the disk full takes room from the
+// reserve; when that is used up, writes wait, in their order, and are tried again by themselves.
+// Any other error of a write, and any of a sync, is final: the directory is failed, nothing more is
+// written, and no frame is reported durable. Order on disk: a truncation removes later segments
+// first, and a segment's index before it.
 class SegmentWriter : public std::enable_shared_from_this<SegmentWriter> {
  public:
   struct Parts {
@@ -60,18 +61,22 @@ class SegmentWriter : public std::enable_shared_from_this<SegmentWriter> {
     std::shared_ptr<SpaceReserve> reserve;
     std::string groups_directory;
     Nanos sync_interval;
+    // Segment files that may wait for their sync, and so stay open, at a time.
+    size_t max_unsynced_files;
   };
   explicit SegmentWriter(Parts parts) : parts_(std::move(parts)) {}
 
   // Before the first Enqueue.
   void SetJournal(Journal* journal) { journal_ = journal; }
   void Enqueue(FileWork work);
-  // A pass as soon as may be.
+  // A pass as soon as may be, over everything enqueued before.
   void RequestSync();
   // Runs `task` on the write executor behind the works that were enqueued before; on the sync
   // executor behind that. Neither once detached: then it is dropped.
   void RunOnWriter(Task task);
   void RunOnSyncer(Task task);
+  // Segments of a replica lose their place among those that wait for a sync.
+  void ForgetUnsynced(ReplicaFiles* replica);
   // Calls `done` on the sync executor when everything enqueued before is written and synced; drops
   // it when the writer is detached before.
   void Drain(absl::AnyInvocable<void(absl::Status)> done);
@@ -92,6 +97,8 @@ class SegmentWriter : public std::enable_shared_from_this<SegmentWriter> {
   // CarryFiles, with room from the reserve where the disk has none.
   absl::Status CarryWithReserve(FileWork& work);
   void WaitForSpace();
+  // Whether too many files are open; then a pass will go on with the writes.
+  bool WaitForSync();
   void FinishWork(FileWork& work);
   absl::Status CarryFiles(FileWork& work);
   static absl::Status CreateSegment(Segment& segment);
@@ -100,18 +107,23 @@ class SegmentWriter : public std::enable_shared_from_this<SegmentWriter> {
   // Runs `step` on the sync executor, behind the writes that are queued now; never once detached.
   void PostBehindWrites(absl::AnyInvocable<void(SegmentWriter&)> step);
   void Pass();
+  void SyncDirty();
   absl::Status SyncReplica(ReplicaFiles& replica);
   void ArmTimer();
 
   const Parts parts_;
   std::deque<FileWork> held_;  // of the write executor: what is being carried out, or waits
   std::atomic<bool> waits_for_space_ = false;
+  std::atomic<bool> waits_for_sync_ = false;
+  std::atomic<size_t> unwritten_ = 0;       // of held_
+  std::atomic<size_t> unsynced_files_ = 0;  // in `unsynced` of all replicas
   std::atomic<uint64_t> trimmed_segments_ = 0;
   Journal* journal_ = nullptr;
   mutable std::mutex mutex_;
   absl::Status failure_;
   std::vector<std::shared_ptr<ReplicaFiles>> dirty_;
   bool pass_posted_ = false;
+  bool pass_again_ = false;  // asked for while one was posted, which may not cover all
   bool timer_armed_ = false;
 };
 

@@ -104,7 +104,8 @@ constexpr auto kSettings = std::to_array<Setting>({
      .initial = "512",
      .min = 16,
      .max = 1'000'000,
-     .description = "Segment files kept open."},
+     .description = "Segment files kept open. Those that were written and wait for their sync stay "
+                    "open as well, at most half of what the process may open."},
     {.key = "storage.sync_interval",
      .type = SettingType::kDuration,
      .initial = "5s",

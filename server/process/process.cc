@@ -1,5 +1,6 @@
 #include "server/process/process.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -32,6 +33,16 @@ absl::Status PathError(const absl::Status& status) {
       status.code() == absl::StatusCode::kAlreadyExists)
     return MakeErrorText(Reason::CONFIG_FILE_INVALID, MessageOf(status));
   return status;
+}
+
+// As many files as the system allows, whatever the shell that started the broker was given.
+uint64_t RaiseOpenFiles() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
+  rlimit raised = limit;
+  raised.rlim_cur = raised.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
+  return limit.rlim_cur;
 }
 
 void LogDisk(const storage::DiskEvent& event) {
@@ -104,6 +115,8 @@ BrokerOptions BrokerProcess::MakeOptions() const {
   directory.reserve_bytes = static_cast<uint64_t>(config_.Number("storage.reserve_bytes"));
   directory.cache_bytes = static_cast<size_t>(config_.Number("storage.cache_bytes"));
   directory.max_open_files = static_cast<uint32_t>(config_.Number("storage.max_open_files"));
+  directory.max_unsynced_files =
+      static_cast<uint32_t>(std::clamp<uint64_t>(RaiseOpenFiles() / 2, 64, 1 << 20));
   directory.sync_interval = config_.Number("storage.sync_interval");
   directory.stall_after = config_.Number("storage.stall_after");
   return options;

@@ -125,6 +125,7 @@ DataDirectoryOptions SmallOptions() {
   options.dirty_budget_bytes = 256 << 10;
   options.reserve_bytes = 64 << 10;
   options.max_open_files = 4;
+  options.max_unsynced_files = 3;
   return options;
 }
 

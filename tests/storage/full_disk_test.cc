@@ -182,5 +182,36 @@ TEST_F(FullDiskTest, WithTheReserveUsedUpFramesWaitAndNothingIsLost) {
   script->Check();
 }
 
+// What makes room must not wait for those who need it.
+TEST_F(FullDiskTest, ARemovalOvertakesWritesThatWaitForRoom) {
+  Begin(5);
+  ASSERT_TRUE(host->Create(GroupId{200}).ok());
+  LogScript other(host.get(), GroupId{200});
+  other.Begin();
+  other.NewTerm();
+  for (int i = 0; i < 20; ++i) other.Append(1, 9000);
+  ASSERT_TRUE(host->scheduler.RunUntil([&] { return other.Settled(); }, 10 * kSecond));
+  FillNow();
+  ASSERT_NO_FATAL_FAILURE(WorkUntilRefused());
+  for (int i = 0; i < 200 && Admits(SpaceClass::kVital); ++i) {
+    other.Roll();
+    host->scheduler.RunFor(10 * kMillisecond);
+  }
+  ASSERT_FALSE(Admits(SpaceClass::kVital));
+  for (int i = 0; i < 3; ++i) other.Roll();  // these wait for room
+  host->scheduler.RunFor(kSecond);
+  ASSERT_GT(host->directory->dirty_bytes(), 0u);
+  ASSERT_TRUE(host->Remove(GroupId{200}).ok());
+  host->scheduler.RunFor(host->options.trash_delay + 10 * kSecond);
+  EXPECT_TRUE(host->directory->health().ok()) << host->directory->health();
+  EXPECT_EQ(host->directory->dirty_bytes(), 0u);
+  EXPECT_TRUE(Admits(SpaceClass::kVital)) << host->directory->Admit(SpaceClass::kVital);
+  host->disk.SetCapacity(1ull << 40);
+  ASSERT_NO_FATAL_FAILURE(Settle());
+  host->Crash(true);
+  ASSERT_TRUE(host->Open().ok());
+  script->Check();
+}
+
 }  // namespace
 }  // namespace varve::storage

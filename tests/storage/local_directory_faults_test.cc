@@ -34,6 +34,7 @@ TEST_F(DirectoryFaultsTest, AFailedSyncOfASegmentIsFinal) {
 }
 
 TEST_F(DirectoryFaultsTest, AFailedSyncOfTheJournalIsFinal) {
+  host.scheduler.RunFor(10 * kMillisecond);  // no spare file is under way
   host.disk.AddFault(
       {.kind = SimFault::Kind::kSyncError, .path_prefix = "data/journal", .count = 1});
   script.Append(1, 100);

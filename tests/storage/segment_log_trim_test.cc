@@ -180,5 +180,41 @@ TEST_F(TrimTest, FilesThatACrashLeftGoAtTheNextStart) {
   EXPECT_EQ(host.directory->recovery().files_trashed, 3u);
 }
 
+// What was written says nothing about segments that began later, whatever left the set meanwhile.
+TEST(LateWrites, ATrimThatOvertakesThemHidesNothingFromReaders) {
+  constexpr GroupId kGroup{100};
+  DataDirectoryOptions options = SmallOptions();
+  options.reserve_bytes = 0;  // so that a full disk holds up the segments
+  DirectoryHost host(7, options);
+  LogScript script(&host, kGroup);
+  ASSERT_TRUE(host.Open().ok());
+  ASSERT_TRUE(host.Create(kGroup).ok());
+  script.Begin();
+  script.Append(3, 500);
+  host.scheduler.RunFor(kSecond);
+  host.disk.SetCapacity(host.disk.used_bytes());
+  script.Append(1, 500);
+  script.Roll();
+  script.Trim(script.image().end().next_offset);
+  script.Append(1, 500);
+  script.Commit(script.image().end().last_index);
+  ASSERT_TRUE(host.scheduler.RunUntil([&] { return script.Settled(); }, kSecond));
+  ASSERT_EQ(host.log(kGroup).Segments().size(), 1u);
+  // One write after the other finds its room.
+  for (int i = 0; i < 40; ++i) {
+    host.disk.SetCapacity(host.disk.used_bytes() + 2000);
+    host.scheduler.RunFor(200 * kMillisecond);
+    const auto found = host.FindTime(kGroup, WallTime{0}, script.image().end().last_index);
+    ASSERT_TRUE(found.ok()) << i << ": " << found.status();
+    ASSERT_TRUE(found->has_value());
+  }
+  host.disk.SetCapacity(1ull << 40);
+  host.scheduler.RunFor(kSecond);
+  EXPECT_EQ(host.directory->dirty_bytes(), 0u);
+  const auto image = host.Image(kGroup);
+  ASSERT_TRUE(image.ok()) << image.status();
+  EXPECT_EQ(image->Difference(script.image()), "");
+}
+
 }  // namespace
 }  // namespace varve::storage

@@ -31,7 +31,7 @@ TEST(SegmentWriter, PostsNothingOnceDetached) {
                                                       syncs, host.scheduler.clock());
   const auto writer = std::make_shared<SegmentWriter>(
       SegmentWriter::Parts{host.disk, *writes, syncs, host.scheduler.clock(),
-                           std::make_shared<DirtyBudget>(1 << 20), reserve, "groups", kSecond});
+                           std::make_shared<DirtyBudget>(1 << 20), reserve, "groups", kSecond, 16});
   writer->SetJournal(host.journal.get());
   writer->RequestSync();
   writer->Drain([](const absl::Status&) { ADD_FAILURE() << "called after the end"; });
