@@ -110,6 +110,11 @@ absl::StatusOr<Checkpoint> LoadCheckpoint(const JournalSource& source) {
   return checkpoint;
 }
 
+absl::StatusOr<CommitSequence> IncludedCommits(const JournalSource& source) {
+  VARVE_ASSIGN_OR_RETURN(const Checkpoint checkpoint, LoadCheckpoint(source));
+  return checkpoint.last_commit;
+}
+
 std::optional<JournalCommit> CommitReader::End(CommitSeen seen, absl::Status reason) {
   seen_ = seen;
   end_reason_ = std::move(reason);

@@ -35,6 +35,9 @@ absl::StatusOr<JournalSource> OpenJournalSource(FileSystem& files, const std::st
 // The checkpoint of a file with a valid header. DATA_LOSS when it does not validate.
 absl::StatusOr<Checkpoint> LoadCheckpoint(const JournalSource& source);
 
+// The last commit that it includes.
+absl::StatusOr<CommitSequence> IncludedCommits(const JournalSource& source);
+
 // Walks the commits of one file from its first. Memory: one commit.
 class CommitReader {
  public:
