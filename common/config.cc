@@ -43,6 +43,29 @@ absl::Status GetReplicas(ByteReader* in, std::string_view list, std::vector<Repl
   return absl::OkStatus();
 }
 
+// Leaving a joint configuration must give one that can be read: whoever leads appends it.
+absl::Status CheckLeaving(const Configuration& configuration) {
+  const auto& learners = configuration.learners;
+  for (const ReplicaId& next : configuration.learners_next) {
+    const bool votes = std::any_of(configuration.voters.begin(), configuration.voters.end(),
+                                   [&](const ReplicaId& v) { return v.node == next.node; });
+    if (votes) {
+      return MakeError(Reason::DATA_LOSS, "configuration: node ", next.node,
+                       " is both voter and to become learner");
+    }
+    if (std::binary_search(learners.begin(), learners.end(), next)) {
+      return MakeError(Reason::DATA_LOSS, "configuration: node ", next.node,
+                       " is to become learner and is a learner already");
+    }
+  }
+  const size_t count = learners.size() + configuration.learners_next.size();
+  if (count > limits::kMaxReplicas) {
+    return MakeError(Reason::DATA_LOSS, "configuration: ", count,
+                     " learners after leaving, more than the limit of ", limits::kMaxReplicas);
+  }
+  return absl::OkStatus();
+}
+
 // What the lists must satisfy together.
 absl::Status CheckConfiguration(const Configuration& configuration) {
   const bool others = !configuration.outgoing.empty() || !configuration.learners.empty();
@@ -62,7 +85,7 @@ absl::Status CheckConfiguration(const Configuration& configuration) {
     return MakeError(Reason::DATA_LOSS,
                      "configuration: a replica to become learner is no outgoing voter");
   }
-  return absl::OkStatus();
+  return CheckLeaving(configuration);
 }
 
 }  // namespace

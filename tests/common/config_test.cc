@@ -73,6 +73,8 @@ TEST(Configuration, RefusesEveryCutAndAnyTail) {
 TEST(Configuration, RefusesWhatIsInvalid) {
   std::vector<ReplicaId> crowd;
   for (uint32_t i = 1; i <= limits::kMaxReplicas + 1; ++i) crowd.push_back(R(i));
+  const std::vector<ReplicaId> most(crowd.begin(), crowd.begin() + limits::kMaxReplicas);
+  const std::vector<ReplicaId> learners = {R(80)};
   const struct {
     const char* name;
     std::string bytes;
@@ -87,6 +89,9 @@ TEST(Configuration, RefusesWhatIsInvalid) {
       {"voter and learner", Encoded({{R(1), R(2)}, {}, {R(2, 9)}, {}}), "both"},
       {"no voters", Encoded({{}, {}, {R(2)}, {}}), "no voters"},
       {"future learner", Encoded({{R(1)}, {R(1)}, {}, {R(2)}}), "no outgoing voter"},
+      {"voter that becomes learner", Encoded({{R(1), R(2, 3)}, {R(1), R(2)}, {}, {R(2)}}), "both"},
+      {"learner twice", Encoded({{R(1)}, {R(1), R(2)}, {R(2)}, {R(2)}}), "learner already"},
+      {"too many learners", Encoded({{R(90)}, most, learners, most}), "limit"},
       {"too many", Encoded({crowd, {}, {}, {}}), "limit"},
   };
   for (const auto& c : cases) {
