@@ -56,6 +56,7 @@ const std::map<ReplicaId, Progress>& Core::followers() const {
 
 bool Core::quiet() const {
   if (halted_ || !outstanding_.empty() || commit_index() != log_.last_index()) return false;
+  if (!pending_.empty()) return false;  // of an earlier leadership: time answers them
   if (role_ == Role::kFollower) return !leader_.empty();
   if (!leadership_ || leadership_->transfer_to) return false;
   if (!leadership_->reads.empty() || !leadership_->early_reads.empty()) return false;
@@ -67,11 +68,14 @@ bool Core::quiet() const {
 
 bool Core::needs_tick() const {
   if (halted_) return false;
+  if (pending_aside_ > 0) return true;
   if (leadership_) return !leadership_->followers.empty();
-  // A replica that only votes must notice that its leader fell silent, too.
   const Configuration& now = log_.configuration();
   if (IsSoleVoter(now, options_.self)) return role_ == Role::kFollower && MayCampaign();
-  return MayCampaign() || now.voters.size() + now.outgoing.size() > 1;
+  // Whoever only votes must notice that its leader fell silent, too; also a learner, whatever
+  // configuration it knows.
+  const bool hears_leader = ticks_without_leader_ < options_.election_ticks;
+  return MayCampaign() || hears_leader || now.voters.size() + now.outgoing.size() > 1;
 }
 
 void Core::On(const DiskFull& full) { disk_full_ = full.full; }

@@ -117,7 +117,7 @@ class Core {
     ProposalId id;
     Offset base_offset;
     WallTime append_time;
-    size_t frame_bytes = 0;
+    size_t frame_bytes = 0;  // 0: of a leadership that is over
   };
   // A disk operation that is not reported durable.
   struct OutstandingWrite {
@@ -209,7 +209,8 @@ class Core {
   [[nodiscard]] std::optional<Reason> WhyMalformed(const Propose& propose) const;
   void AnswerProposals(Index through);
   void SetPendingAside();
-  void GiveUpOnPending();
+  void TickPendingAside(uint64_t n);
+  void GiveUpOnPending(bool all);
 
   // membership.cc
   [[nodiscard]] std::optional<Reason> WhyNotNow(const Configuration& next) const;
@@ -342,7 +343,8 @@ class Core {
 
   std::map<std::pair<Index, Term>, Pending> pending_;
   size_t uncommitted_bytes_ = 0;  // of those of this leadership
-  uint64_t ticks_pending_ = 0;    // since the leadership was lost that they are of
+  size_t pending_aside_ = 0;      // of those of leaderships that are over
+  uint64_t ticks_pending_ = 0;    // since the first of those was lost
 
   Queue<OutstandingWrite> outstanding_;
   Queue<Waiting> waiting_;

@@ -188,7 +188,7 @@ void Core::On(const Stop& /*stop*/) { Halt(Reason::SHUTTING_DOWN); }
 // unknown. What was not handed over never will be.
 void Core::Halt(Reason reason) {
   halted_ = reason;
-  GiveUpOnPending();
+  GiveUpOnPending(/*all=*/true);
   outstanding_.clear();
   waiting_.clear();
   effects_.disk.clear();

@@ -282,6 +282,7 @@ uint64_t Core::fingerprint() const {
     hasher.Add(pending.frame_bytes);
   }
   hasher.Add(uncommitted_bytes_);
+  hasher.Add(pending_aside_);
   hasher.Add(ticks_pending_);
   hasher.Add(outstanding_.size());
   for (const OutstandingWrite& write : outstanding_) {

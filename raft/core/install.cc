@@ -13,8 +13,8 @@ namespace {
 // Whether a log can end like this.
 bool IsSound(const InstallPoint& point) {
   const LogEnd& end = point.end;
-  const bool ordered = point.start.index <= end.last_index + 1 && end.last_index > Index{0} &&
-                       point.start.offset <= end.next_offset &&
+  const bool ordered = point.start.index > Index{0} && point.start.index <= end.last_index + 1 &&
+                       end.last_index > Index{0} && point.start.offset <= end.next_offset &&
                        point.start.previous_term <= end.last_term &&
                        point.configuration.index <= end.last_index;
   if (!ordered) return false;
@@ -25,7 +25,8 @@ bool IsSound(const InstallPoint& point) {
     if (!follows || epoch.index > end.last_index || epoch.term > end.last_term) return false;
     before = epoch;
   }
-  return point.epochs.empty() || before.term == end.last_term;
+  const Term last = point.epochs.empty() ? point.start.previous_term : before.term;
+  return last == end.last_term;
 }
 
 }  // namespace
@@ -40,7 +41,8 @@ void Core::BeginInstall(ReplicaId to, Progress& progress) {
 void Core::OfferInstall(ReplicaId to, Progress& progress) {
   if (progress.offered) return Send(to, InstallRequest{*progress.offered});
   if (std::exchange(progress.preparing, true)) return;
-  effects_.prepare_installs.push_back({to, std::max(floor_, log_.start().index - 1)});
+  const Index floor = std::min(floor_, commit_index());
+  effects_.prepare_installs.push_back({to, std::max(floor, log_.start().index - 1)});
 }
 
 void Core::On(const InstallReady& ready) {

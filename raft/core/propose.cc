@@ -87,6 +87,7 @@ void Core::AnswerProposals(Index through) {
       }
     }
     effects_.results.push_back(result);
+    if (pending.frame_bytes == 0) --pending_aside_;
     if (!Planted(Defect::kUncommittedLeak)) uncommitted_bytes_ -= pending.frame_bytes;
     pending_.erase(pending_.begin());
   }
@@ -95,19 +96,30 @@ void Core::AnswerProposals(Index through) {
 // Proposals of a lost leadership stay pending, for the commit at their index decides; but that may
 // come late, so that they must not count against a later leadership (trap 22).
 void Core::SetPendingAside() {
+  if (pending_aside_ == 0) ticks_pending_ = 0;
   for (auto& [at, pending] : pending_) pending.frame_bytes = 0;
   uncommitted_bytes_ = 0;
-  ticks_pending_ = 0;
   if (Planted(Defect::kResultForgotten)) pending_.clear();
+  pending_aside_ = pending_.size();
 }
 
-// A replica that was removed, or is cut off, may never hear what was committed.
-void Core::GiveUpOnPending() {
-  for (const auto& [at, pending] : pending_) {
-    effects_.results.push_back({pending.id, ProposalUnknown{}});
-  }
-  pending_.clear();
-  uncommitted_bytes_ = 0;
+// A replica that was removed, or is cut off, may never hear what was committed; one that leads
+// again may not come as far for long.
+void Core::TickPendingAside(uint64_t n) {
+  if (pending_aside_ == 0) return;
+  ticks_pending_ += n;
+  if (ticks_pending_ >= uint64_t{8} * options_.election_ticks) GiveUpOnPending(/*all=*/false);
+}
+
+void Core::GiveUpOnPending(bool all) {
+  std::erase_if(pending_, [&](const auto& at) {
+    const Pending& pending = at.second;
+    const bool aside = pending.frame_bytes == 0;
+    if (all || aside) effects_.results.push_back({pending.id, ProposalUnknown{}});
+    return all || aside;
+  });
+  pending_aside_ = 0;
+  if (all) uncommitted_bytes_ = 0;
 }
 
 }  // namespace varve::raft

@@ -19,9 +19,10 @@ void Core::SendWhatIsDue() {
   recent_.DropThrough(needed - 1);
 }
 
-// Entries up to the floor may be gone from here, or combined.
+// Entries up to the floor may be gone from here, or combined; but none that is not known to be
+// committed. An install ends there, so that nothing else brings those behind it.
 bool Core::MustInstall(const Progress& progress) const {
-  return progress.next < log_.start().index || progress.next <= floor_;
+  return progress.next < log_.start().index || progress.next <= std::min(floor_, commit_index());
 }
 
 void Core::SendAppends(ReplicaId to, Progress& progress) {

@@ -24,11 +24,8 @@ void Core::HearLeader() {
 
 void Core::On(const Tick& tick) {
   if (tick.n == 0) return;
+  TickPendingAside(tick.n);
   if (leadership_) return TickLeader(tick.n);
-  if (!pending_.empty()) {
-    ticks_pending_ += tick.n;
-    if (ticks_pending_ >= uint64_t{8} * options_.election_ticks) GiveUpOnPending();
-  }
   election_elapsed_ += tick.n;
   ticks_without_leader_ += tick.n;
   if (!MayCampaign()) return;

@@ -330,6 +330,22 @@ TEST(CoreInstallTest, WhatIsStagedLateIsNotTaken) {
   EXPECT_EQ(h.disk.size(), before) << "nobody asked for that";
 }
 
+TEST(CoreInstallTest, AnImpossiblePointIsRefused) {
+  const auto refused = [](const InstallPoint& point) {
+    CoreHarness h(LaggingState());
+    const Effects effects = h.Step(Receive{From(kPeer, 3, InstallRequest{point})});
+    return WhyRefused(effects) == std::vector{Refusal::kNotContiguous} && !effects.stage_install;
+  };
+  EXPECT_FALSE(refused(PointAt(12, 2)));
+  InstallPoint nowhere = PointAt(12, 2);
+  nowhere.start.index = Index{0};
+  EXPECT_TRUE(refused(nowhere)) << "the first entry of a log is 1";
+  InstallPoint without_epochs = PointAt(12, 2);
+  without_epochs.epochs.clear();
+  without_epochs.start.previous_term = Term{1};
+  EXPECT_TRUE(refused(without_epochs)) << "nothing says where the last term began";
+}
+
 TEST(CoreInstallTest, ALeaderRefusesAnInstall) {
   CoreCluster cluster(SmallWindow());
   cluster.Elect(1);
