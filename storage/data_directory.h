@@ -56,6 +56,15 @@ struct StorageExecutors {
   Executor* watch = nullptr;
 };
 
+// A log as metrics show it.
+struct LogStats {
+  GroupId group;
+  Offset start;        // log start offset
+  Offset next_offset;  // log end offset
+  uint64_t bytes = 0;  // of its segments
+  uint64_t segments = 0;
+};
+
 // The first entry of a new log, the same on every initial replica.
 struct Bootstrap {
   Configuration configuration;
@@ -122,6 +131,8 @@ class DataDirectory {
   [[nodiscard]] virtual DiskWatchStats disk_watch_stats() const = 0;
   [[nodiscard]] virtual JournalStats journal_stats() const = 0;
   [[nodiscard]] virtual size_t dirty_bytes() const = 0;
+  // Of all logs here, by group. Looks at each: for a scrape, not for a hot path.
+  [[nodiscard]] virtual std::vector<LogStats> log_stats() const = 0;
   // Segment files that trims removed since the start.
   [[nodiscard]] virtual uint64_t trimmed_segments() const = 0;
   // Writes and syncs everything, seals, and closes the journal; `done` runs on the journal's

@@ -323,6 +323,25 @@ absl::Status LocalDirectory::health() const {
   return writer_->health();
 }
 
+std::vector<LogStats> LocalDirectory::log_stats() const {
+  std::vector<std::shared_ptr<ReplicaFiles>> replicas;
+  {
+    std::lock_guard lock(mutex_);
+    replicas.reserve(replicas_.size());
+    for (const auto& [group, replica] : replicas_) replicas.push_back(replica);
+  }
+  std::vector<LogStats> all;
+  all.reserve(replicas.size());
+  for (const auto& replica : replicas) {
+    std::lock_guard lock(replica->mutex);
+    LogStats stats{replica->group, replica->scalars.start.offset, replica->scalars.end.next_offset,
+                   0, replica->segments.size()};
+    for (const PlacedSegment& placed : replica->segments) stats.bytes += placed.end;
+    all.push_back(stats);
+  }
+  return all;
+}
+
 absl::Status LocalDirectory::Admit(SpaceClass wanted) const {
   absl::Status status = reserve_->Admit(wanted, budget_->used());
   const bool waits = writer_->waits_for_space() || journal_->waits_for_space();

@@ -49,6 +49,7 @@ class LocalDirectory final : public DataDirectory {
   [[nodiscard]] DiskWatchStats disk_watch_stats() const override { return watch_->stats(); }
   [[nodiscard]] JournalStats journal_stats() const override { return journal_->stats(); }
   [[nodiscard]] size_t dirty_bytes() const override { return budget_->used(); }
+  [[nodiscard]] std::vector<LogStats> log_stats() const override;
   [[nodiscard]] uint64_t trimmed_segments() const override { return writer_->trimmed_segments(); }
   void Close(PartitionLog::Done done) override;
 

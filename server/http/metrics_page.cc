@@ -171,6 +171,23 @@ void AddDisk(Page& page, const MetricsInput::BrokerPart& broker) {
                static_cast<double>(broker.disk_watch.stalled) / kNanosPerSecond);
 }
 
+void AddLogs(Page& page, const MetricsInput::BrokerPart& broker) {
+  const auto add = [&](const char* name, const char* help, auto value) -> MetricFamily& {
+    MetricFamily& family = page.Family(name, MetricType::Gauge, help);
+    for (const MetricsInput::LogRow& row : broker.logs)
+      Page::AddGauge(family, static_cast<double>(value(row)),
+                     {{"topic", row.topic}, {"partition", std::to_string(row.partition)}});
+    return family;
+  };
+  add("varve_log_start_offset", "First offset of the partition.",
+      [](const MetricsInput::LogRow& row) { return row.start.value(); });
+  add("varve_log_end_offset", "Offset behind the partition's last record.",
+      [](const MetricsInput::LogRow& row) { return row.next_offset.value(); });
+  MetricFamily& bytes = add("varve_log_size_bytes", "Bytes of the partition's segments here.",
+                            [](const MetricsInput::LogRow& row) { return row.bytes; });
+  Page::AddGauge(bytes, static_cast<double>(broker.other_log_bytes), {{"topic", "_other"}});
+}
+
 void AddStorage(Page& page, const MetricsInput::BrokerPart& broker) {
   const storage::JournalStats& journal = broker.journal;
   page.Counter("varve_journal_commits_total", "Group commits: one write and one sync each.",
@@ -243,6 +260,7 @@ std::string RenderMetrics(const MetricsInput& input) {
     AddTopics(page, *input.broker->metrics);
     AddRequests(page, *input.broker->metrics);
     AddStorage(page, *input.broker);
+    AddLogs(page, *input.broker);
   }
   return page.Text();
 }

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/file_system.h"
 #include "server/http/process_stats.h"
@@ -14,14 +15,26 @@
 
 namespace varve::server {
 
+// Logs that have series of their own.
+inline constexpr size_t kMaxLogSeries = 1000;
+
 // One scrape. `broker` is absent while the process still opens its data directory.
 struct MetricsInput {
+  // A partition's log here.
+  struct LogRow {
+    std::string topic;
+    uint32_t partition = 0;
+    Offset start, next_offset;
+    uint64_t bytes = 0;
+  };
   struct BrokerPart {
     BrokerMetrics* metrics = nullptr;  // never null
     storage::JournalStats journal;
     storage::SpaceStats space;
     storage::DiskWatchStats disk_watch;
     uint64_t trimmed_segments = 0;
+    std::vector<LogRow> logs;
+    uint64_t other_log_bytes = 0;  // of logs beyond kMaxLogSeries, and of internal ones
     size_t dirty_bytes = 0, dirty_budget_bytes = 0;
     size_t request_memory_bytes = 0, request_memory_limit_bytes = 0;
     uint64_t topics = 0, partitions = 0;

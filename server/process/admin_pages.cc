@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <map>
 #include <optional>
 #include <utility>
 
@@ -15,6 +16,21 @@ namespace {
 
 HttpResponse Unavailable(std::string_view why) {
   return {.status = 503, .body = StrCat(why, "\n")};
+}
+
+// Topics in order of name until kMaxLogSeries are shown; the bytes of what is left are one sum.
+void AddLogs(Broker& broker, MetricsInput::BrokerPart* part) {
+  std::map<GroupId, storage::LogStats> logs;
+  for (const storage::LogStats& log : broker.directory().log_stats()) logs.emplace(log.group, log);
+  for (const TopicRef& topic : broker.catalogue().List("", kMaxLogSeries)) {
+    for (uint32_t i = 0; i < topic->partitions.size() && part->logs.size() < kMaxLogSeries; ++i) {
+      const auto log = logs.extract(topic->partitions[i].group);
+      if (log.empty()) continue;
+      const storage::LogStats& stats = log.mapped();
+      part->logs.push_back({topic->name, i, stats.start, stats.next_offset, stats.bytes});
+    }
+  }
+  for (const auto& [group, log] : logs) part->other_log_bytes += log.bytes;
 }
 
 HttpResponse Metrics(AdminView& view) {
@@ -40,6 +56,7 @@ HttpResponse Metrics(AdminView& view) {
         .disk_failed = !broker->health().ok(),
         .retention_paused = !broker->partitions().clock_watch().Check().empty(),
     };
+    AddLogs(*broker, &*input.broker);
   }
   return {.content_type = kMetricsContentType, .body = RenderMetrics(input)};
 }

@@ -24,6 +24,8 @@ MetricsInput Input(BrokerMetrics& metrics) {
   input.broker->space = {100, 200, 30, 4, true};
   input.broker->disk_watch = {5, true, 2'500'000'000};
   input.broker->trimmed_segments = 6;
+  input.broker->logs = {{"orders", 1, Offset{40}, Offset{50}, 600}};
+  input.broker->other_log_bytes = 70;
   input.broker->topics = 3;
   input.disk = SpaceInfo{1000, 400};
   input.process.resident_bytes = 4096;
@@ -68,6 +70,10 @@ TEST(MetricsPage, ShowsWhatWasCounted) {
         "varve_disk_stalls_total 5\n",
         "varve_disk_stalled_seconds_total 2.5\n",
         "varve_trimmed_segments_total 6\n",
+        "varve_log_start_offset{topic=\"orders\",partition=\"1\"} 40\n",
+        "varve_log_end_offset{topic=\"orders\",partition=\"1\"} 50\n",
+        "varve_log_size_bytes{topic=\"orders\",partition=\"1\"} 600\n",
+        "varve_log_size_bytes{topic=\"_other\"} 70\n",
         "varve_topics 3\n",
         "varve_disk_free_bytes 400\n",
         "varve_ready 1\n",

@@ -180,6 +180,30 @@ TEST_F(TrimTest, FilesThatACrashLeftGoAtTheNextStart) {
   EXPECT_EQ(host.directory->recovery().files_trashed, 3u);
 }
 
+TEST_F(TrimTest, ShowsInTheDirectorysFigures) {
+  script.Append(5, 500);
+  script.Roll();
+  script.Append(2, 500);
+  Settle();
+  const auto before = host.directory->log_stats();
+  ASSERT_EQ(before.size(), 1u);
+  EXPECT_EQ(before[0].group, kGroup);
+  EXPECT_EQ(before[0].start, Offset{0});
+  EXPECT_EQ(before[0].next_offset, script.image().end().next_offset);
+  EXPECT_EQ(before[0].bytes, log().size_bytes());
+  EXPECT_EQ(before[0].segments, 2u);
+  script.Trim(script.image().end().next_offset);
+  script.Commit(script.image().end().last_index);
+  Settle();
+  host.scheduler.RunFor(10 * kSecond);
+  const auto after = host.directory->log_stats();
+  EXPECT_EQ(after[0].start, log().start().offset);
+  EXPECT_GT(after[0].start, Offset{0});
+  EXPECT_LT(after[0].bytes, before[0].bytes);
+  EXPECT_EQ(after[0].segments, 1u);
+  EXPECT_EQ(host.directory->trimmed_segments(), 1u);
+}
+
 // What was written says nothing about segments that began later, whatever left the set meanwhile.
 TEST(LateWrites, ATrimThatOvertakesThemHidesNothingFromReaders) {
   constexpr GroupId kGroup{100};
