@@ -67,11 +67,14 @@ TEST(ScriptTest, RefusesBadCommandsWithExitCodeTwo) {
                           "nodes 1 colour=red",
                           "nodes 1 index=1 index=2",
                           "nodes 1 voters=a",
+                          "nodes 1 voters=",
+                          "nodes 1 learners=1",
+                          "nodes 2 voters=1,2 learners=2",
+                          "nodes 1\ncampaign 1 2",
                           "state",
                           "nodes 1\nnodes 1",
                           "nodes 1\ntick 2",
                           "nodes 1\ntick 1 n=-1",
-                          "nodes 1\ndisk 1",
                           "nodes 1\ndisk 1 melt",
                           "nodes 1\ndisk 1 all n=1",
                           "nodes 1\npropose 1 records=0",
@@ -93,6 +96,20 @@ TEST(ScriptTest, AFailedExpectEndsWithExitCodeOne) {
   EXPECT_EQ(outcome.exit_code, Script::kExpectFailed);
   EXPECT_TRUE(outcome.output.ends_with("{\"error\":\"node 1: term is '0', not '7'\"}\n"))
       << outcome.output;
+}
+
+TEST(ScriptTest, ExpectTakesAListAsItIsPrinted) {
+  const Outcome outcome = RunScript(
+      "nodes 3 learners=3\nexpect 1 config.voters=1,2\nexpect 1 config.voters=[1,2]\n"
+      "expect 1 config.outgoing=\nexpect 1 config.outgoing=[]\n");
+  EXPECT_EQ(outcome.exit_code, Script::kDone) << outcome.output;
+}
+
+TEST(ScriptTest, DiskAloneFinishesTheOldestOperation) {
+  const Outcome outcome = RunScript(
+      "nodes 1\ndisk 1 hold\ncampaign 1\nexpect 1 role=candidate\ndisk 1\n"
+      "expect 1 role=leader commit=0\ndisk 1\nexpect 1 commit=1\n");
+  EXPECT_EQ(outcome.exit_code, Script::kDone) << outcome.output;
 }
 
 TEST(ScriptTest, CommentsAndEmptyLinesPrintNothing) {

@@ -132,6 +132,12 @@ absl::Status Script::Nodes(const Command& command) {
   if (!check_quorum.ok()) return check_quorum.status();
   auto configuration = ParseMembers(command, *count);
   if (!configuration.ok()) return configuration.status();
+  if (configuration->voters.empty()) {
+    return MakeError(Reason::INVALID_REQUEST, "nodes needs a voter");
+  }
+  if (const auto valid = DecodeConfiguration(EncodeConfiguration(*configuration)); !valid.ok()) {
+    return valid.status();
+  }
   ClusterOptions options;
   options.nodes = static_cast<uint32_t>(*count);
   options.configuration = *std::move(configuration);
@@ -161,10 +167,11 @@ absl::Status Script::Expect(const Command& command, uint64_t id) {
   for (const auto& [field, wanted] : command.options) {
     const auto value = FieldOf(json, field);
     if (!value.ok()) return value.status();
-    if (*value == wanted) continue;
+    const std::string text = Text(*value);
+    if (text == wanted || (value->is_array() && value->dump() == wanted)) continue;
     expect_failed_ = true;
     return MakeError(Reason::INVALID_REQUEST, "node ", command.arguments[0], ": ", field, " is '",
-                     *value, "', not '", wanted, "'");
+                     text, "', not '", wanted, "'");
   }
   return absl::OkStatus();
 }

@@ -7,7 +7,7 @@ namespace varve::raft {
 
 absl::Status Script::Disk(const Command& command, uint64_t id) {
   const bool word = command.arguments.size() == 2;
-  if (word == command.option("n").has_value()) {
+  if (word && command.option("n")) {
     return MakeError(Reason::INVALID_REQUEST, "disk takes either n= or one word");
   }
   if (!word) {

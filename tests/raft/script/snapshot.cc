@@ -158,16 +158,6 @@ Json ToJson(const Message& message) {
           {"reject", reject}};
 }
 
-std::string Text(const Json& value) {
-  if (value.is_string()) return value.get<std::string>();
-  if (!value.is_array()) return value.dump();
-  std::string text;
-  for (const Json& element : value) {
-    text += StrCat(text.empty() ? "" : ",", Text(element));
-  }
-  return text;
-}
-
 // The element that `step` names, or null.
 const Json* Below(const Json& value, const std::string& step) {
   if (value.is_object() && value.contains(step)) return &value[step];
@@ -215,7 +205,17 @@ Json ToJson(std::string_view command, const CoreCluster& cluster) {
           {"inflight", std::move(inflight)}};
 }
 
-absl::StatusOr<std::string> FieldOf(const Json& node, std::string_view path) {
+std::string Text(const Json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (!value.is_array()) return value.dump();
+  std::string text;
+  for (const Json& element : value) {
+    text += StrCat(text.empty() ? "" : ",", Text(element));
+  }
+  return text;
+}
+
+absl::StatusOr<Json> FieldOf(const Json& node, std::string_view path) {
   std::istringstream steps{std::string(path)};
   const Json* value = &node;
   for (std::string step; std::getline(steps, step, '.');) {
@@ -224,7 +224,7 @@ absl::StatusOr<std::string> FieldOf(const Json& node, std::string_view path) {
       return MakeError(Reason::INVALID_REQUEST, "there is no field '", path, "'");
     }
   }
-  return Text(*value);
+  return *value;
 }
 
 }  // namespace varve::raft

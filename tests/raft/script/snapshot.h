@@ -15,9 +15,12 @@ namespace varve::raft {
 nlohmann::ordered_json ToJson(const CoreCluster::Node& node);
 nlohmann::ordered_json ToJson(std::string_view command, const CoreCluster& cluster);
 
-// The value at `path` ("last.index", "config.voters", "results.0.result") as `expect` compares it:
-// text without quotes, list elements with commas between them. INVALID_REQUEST when there is none.
-absl::StatusOr<std::string> FieldOf(const nlohmann::ordered_json& node, std::string_view path);
+// The value at `path` ("last.index", "config.voters", "results.0.result"). INVALID_REQUEST when
+// there is none.
+absl::StatusOr<nlohmann::ordered_json> FieldOf(const nlohmann::ordered_json& node,
+                                               std::string_view path);
+// As `expect` compares it: text without quotes, list elements with commas between them.
+std::string Text(const nlohmann::ordered_json& value);
 
 }  // namespace varve::raft
 
