@@ -12,6 +12,7 @@
 #include "storage/disk_watch.h"
 #include "storage/journal.h"
 #include "storage/partition_log.h"
+#include "storage/scrubber.h"
 #include "storage/space_class.h"
 
 namespace varve::storage {
@@ -38,6 +39,8 @@ struct DataDirectoryOptions {
   Nanos sync_interval = 5 * kSecond;
   // A write or sync of the journal that takes so long is told to the disk's listeners.
   Nanos stall_after = 3 * kSecond;
+  // Time in which every closed segment is read and verified once; 0: never.
+  Nanos scrub_period = 0;
   // How long removed replicas stay in the trash.
   Nanos trash_delay = 60 * kSecond;
   // Counts the rows of the recovery tables that opening the directory reaches; may be null. Must
@@ -129,6 +132,9 @@ class DataDirectory {
   // The listener runs on the watch executor, until the directory is gone, and must only post.
   virtual void AddDiskListener(DiskWatch::Listener listener) = 0;
   [[nodiscard]] virtual DiskWatchStats disk_watch_stats() const = 0;
+  // Tells of damage that scrubbing finds, on the reader's executor, until the directory is gone.
+  virtual void AddScrubListener(Scrubber::Listener listener) = 0;
+  [[nodiscard]] virtual ScrubStats scrub_stats() const = 0;
   [[nodiscard]] virtual JournalStats journal_stats() const = 0;
   [[nodiscard]] virtual size_t dirty_bytes() const = 0;
   // Of all logs here, by group. Looks at each: for a scrape, not for a hot path.

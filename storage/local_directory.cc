@@ -73,6 +73,8 @@ LocalDirectory::LocalDirectory(FileSystem& files, const Clock& clock, DataDirect
           *executors_.sync, clock_)),
       watch_(std::make_shared<DiskWatch>(options_.path, executors_.watch, clock_,
                                          options_.stall_after)),
+      scrubber_(std::make_shared<Scrubber>(*executors_.reader, clock_, options_.scrub_period,
+                                           [this] { return Replicas(); })),
       cache_(options_.cache_bytes),
       self_(std::make_shared<Handle>()) {
   self_->directory = this;
@@ -83,6 +85,7 @@ LocalDirectory::~LocalDirectory() {
     std::lock_guard lock(self_->mutex);
     self_->directory = nullptr;
   }
+  scrubber_->Detach();
   watch_->Detach();
   reserve_->Detach();
   if (writer_) writer_->Detach();
@@ -109,6 +112,7 @@ absl::Status LocalDirectory::Start(Random& random) {
   writer_->SetJournal(journal_.get());
   journal_->SetNeedSegmentSync([writer = writer_] { writer->RequestSync(); });
   reserve_->Start(replicas_.size());
+  scrubber_->Start();
   ArmTrash();
   return absl::OkStatus();
 }
@@ -239,6 +243,14 @@ absl::StatusOr<Checkpoint> LocalDirectory::TakeJournal(bool fresh) {
 
 LogParts LocalDirectory::Parts() {
   return {*journal_, writer_, cache_, budget_, reserve_, *executors_.reader, context_};
+}
+
+std::vector<std::shared_ptr<ReplicaFiles>> LocalDirectory::Replicas() const {
+  std::lock_guard lock(mutex_);
+  std::vector<std::shared_ptr<ReplicaFiles>> out;
+  out.reserve(replicas_.size());
+  for (const auto& [group, replica] : replicas_) out.push_back(replica);
+  return out;
 }
 
 std::vector<GroupId> LocalDirectory::groups() const {

@@ -47,6 +47,10 @@ class LocalDirectory final : public DataDirectory {
     watch_->AddListener(std::move(listener));
   }
   [[nodiscard]] DiskWatchStats disk_watch_stats() const override { return watch_->stats(); }
+  void AddScrubListener(Scrubber::Listener listener) override {
+    scrubber_->AddListener(std::move(listener));
+  }
+  [[nodiscard]] ScrubStats scrub_stats() const override { return scrubber_->stats(); }
   [[nodiscard]] JournalStats journal_stats() const override { return journal_->stats(); }
   [[nodiscard]] size_t dirty_bytes() const override { return budget_->used(); }
   [[nodiscard]] std::vector<LogStats> log_stats() const override;
@@ -63,6 +67,7 @@ class LocalDirectory final : public DataDirectory {
   absl::Status StartJournal(bool fresh);
   absl::StatusOr<Checkpoint> TakeJournal(bool fresh);
   [[nodiscard]] LogParts Parts();
+  [[nodiscard]] std::vector<std::shared_ptr<ReplicaFiles>> Replicas() const;
   // What tasks on executors know of the directory: null once it is gone. Held while one of them
   // works with it.
   struct Handle {
@@ -98,6 +103,7 @@ class LocalDirectory final : public DataDirectory {
   const std::shared_ptr<DirtyBudget> budget_;
   const std::shared_ptr<SpaceReserve> reserve_;
   const std::shared_ptr<DiskWatch> watch_;
+  const std::shared_ptr<Scrubber> scrubber_;
   EntryCache cache_;
   std::unique_ptr<FileLock> lock_;
   std::shared_ptr<SegmentWriter> writer_;

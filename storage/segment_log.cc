@@ -38,6 +38,7 @@ std::vector<LogEnd> SegmentLog::ends() const {
 
 std::vector<DamagedRange> SegmentLog::damaged_ranges() const {
   std::vector<DamagedRange> out;
+  std::lock_guard lock(files_->mutex);
   for (const DamagedRange& range : files_->damaged)
     if (range.last >= files_->scalars.start.index) out.push_back(range);
   return out;

@@ -120,6 +120,13 @@ constexpr auto kSettings = std::to_array<Setting>({
      .max = 3600 * kS,
      .description = "A write or sync of the journal that takes so long is logged and counted as a "
                     "stall of the disk."},
+    {.key = "storage.scrub_period",
+     .type = SettingType::kDuration,
+     .initial = "7d",
+     .min = 0,
+     .max = 365 * 24 * 3600 * kS,
+     .description = "Time in which every closed segment is read and verified once, so that damage "
+                    "is found while other replicas are whole. 0s: never."},
     {.key = "log.format",
      .type = SettingType::kChoice,
      .initial = "text",

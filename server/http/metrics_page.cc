@@ -188,6 +188,19 @@ void AddLogs(Page& page, const MetricsInput::BrokerPart& broker) {
   Page::AddGauge(bytes, static_cast<double>(broker.other_log_bytes), {{"topic", "_other"}});
 }
 
+void AddScrub(Page& page, const storage::ScrubStats& scrub) {
+  page.Counter("varve_scrubbed_bytes_total", "Bytes of segments read again and verified.",
+               static_cast<double>(scrub.bytes));
+  page.Counter("varve_scrub_passes_total", "Passes over all closed segments.",
+               static_cast<double>(scrub.passes));
+  page.Gauge("varve_scrub_last_pass_seconds", "Time that the newest whole pass took.",
+             static_cast<double>(scrub.last_pass) / kNanosPerSecond);
+  page.Counter("varve_scrub_damaged_total", "Damaged ranges that scrubbing found.",
+               static_cast<double>(scrub.damaged));
+  page.Counter("varve_scrub_errors_total", "Reads of a scrub that the disk refused.",
+               static_cast<double>(scrub.errors));
+}
+
 void AddStorage(Page& page, const MetricsInput::BrokerPart& broker) {
   const storage::JournalStats& journal = broker.journal;
   page.Counter("varve_journal_commits_total", "Group commits: one write and one sync each.",
@@ -211,6 +224,7 @@ void AddStorage(Page& page, const MetricsInput::BrokerPart& broker) {
   page.Counter("varve_trimmed_segments_total", "Segment files removed by trims.",
                static_cast<double>(broker.trimmed_segments));
   AddDisk(page, broker);
+  AddScrub(page, broker.scrub);
   page.Gauge("varve_dirty_bytes", "Entries in the journal and not yet in segments.",
              static_cast<double>(broker.dirty_bytes));
   page.Gauge("varve_dirty_budget_bytes", "Where appends begin to wait.",

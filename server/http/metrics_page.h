@@ -11,6 +11,7 @@
 #include "server/metrics/broker_metrics.h"
 #include "storage/disk_watch.h"
 #include "storage/journal.h"
+#include "storage/scrubber.h"
 #include "storage/space_class.h"
 
 namespace varve::server {
@@ -32,6 +33,7 @@ struct MetricsInput {
     storage::JournalStats journal;
     storage::SpaceStats space;
     storage::DiskWatchStats disk_watch;
+    storage::ScrubStats scrub;
     uint64_t trimmed_segments = 0;
     std::vector<LogRow> logs;
     uint64_t other_log_bytes = 0;  // of logs beyond kMaxLogSeries, and of internal ones

@@ -46,6 +46,7 @@ HttpResponse Metrics(AdminView& view) {
         .journal = broker->directory().journal_stats(),
         .space = broker->directory().space_stats(),
         .disk_watch = broker->directory().disk_watch_stats(),
+        .scrub = broker->directory().scrub_stats(),
         .trimmed_segments = broker->directory().trimmed_segments(),
         .dirty_bytes = broker->directory().dirty_bytes(),
         .dirty_budget_bytes = view.dirty_budget_bytes,

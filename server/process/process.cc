@@ -56,6 +56,16 @@ void LogDisk(const storage::DiskEvent& event) {
       {{"directory", event.directory}, {"waiting_ms", ms}});
 }
 
+void LogDamage(const storage::ScrubFinding& finding) {
+  Log(LogLevel::kError, "storage",
+      "a segment is damaged: reads of these entries are refused; all else goes on. See 'varved "
+      "inspect', and docs/operations.md",
+      {{"path", finding.path},
+       {"group", finding.group.value()},
+       {"first_index", finding.range.first.value()},
+       {"last_index", finding.range.last.value()}});
+}
+
 }  // namespace
 
 BrokerProcess::BrokerProcess(Config config, std::string ready_file)
@@ -119,6 +129,7 @@ BrokerOptions BrokerProcess::MakeOptions() const {
       static_cast<uint32_t>(std::clamp<uint64_t>(RaiseOpenFiles() / 2, 64, 1 << 20));
   directory.sync_interval = config_.Number("storage.sync_interval");
   directory.stall_after = config_.Number("storage.stall_after");
+  directory.scrub_period = config_.Number("storage.scrub_period");
   return options;
 }
 
@@ -162,6 +173,7 @@ absl::Status BrokerProcess::OpenBroker() {
     Log(LogLevel::kError, "storage", InfoOf(Reason::REPLICA_SUSPECT).advice,
         {{"suspect_replicas", report.suspect}});
   broker_->directory().AddDiskListener(LogDisk);
+  broker_->directory().AddScrubListener(LogDamage);
   return absl::OkStatus();
 }
 

@@ -23,6 +23,7 @@ MetricsInput Input(BrokerMetrics& metrics) {
   input.broker->journal.spare_files = 1;
   input.broker->space = {100, 200, 30, 4, true};
   input.broker->disk_watch = {5, true, 2'500'000'000};
+  input.broker->scrub = {4096, 2, 1, 3, 5'000'000'000};
   input.broker->trimmed_segments = 6;
   input.broker->logs = {{"orders", 1, Offset{40}, Offset{50}, 600}};
   input.broker->other_log_bytes = 70;
@@ -74,6 +75,11 @@ TEST(MetricsPage, ShowsWhatWasCounted) {
         "varve_log_end_offset{topic=\"orders\",partition=\"1\"} 50\n",
         "varve_log_size_bytes{topic=\"orders\",partition=\"1\"} 600\n",
         "varve_log_size_bytes{topic=\"_other\"} 70\n",
+        "varve_scrubbed_bytes_total 4096\n",
+        "varve_scrub_passes_total 2\n",
+        "varve_scrub_last_pass_seconds 5\n",
+        "varve_scrub_damaged_total 1\n",
+        "varve_scrub_errors_total 3\n",
         "varve_topics 3\n",
         "varve_disk_free_bytes 400\n",
         "varve_ready 1\n",
