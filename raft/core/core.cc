@@ -86,6 +86,9 @@ void Core::On(const LogStartMoved& moved) {
 
 void Core::On(const Folded& folded) {
   folded_ = std::max(folded_, folded.index);
+  // Only what is committed is folded, and a fold may be durable when the last write that told the
+  // commit index is not.
+  CommitThrough(std::min(folded.index, log_.last_index()));
   if (leadership_) RaiseFloor();
 }
 

@@ -107,7 +107,8 @@ class Core {
   [[nodiscard]] bool quiet() const;
   // Whether a Tick would change anything; else the owner needs no timer.
   [[nodiscard]] bool needs_tick() const;
-  // Hash of all state; equal cores have equal fingerprints in every build.
+  // Hash of all state, of the generator of timeouts what it drew; equal cores have equal
+  // fingerprints in every build.
   [[nodiscard]] uint64_t fingerprint() const;
 
  private:

@@ -74,7 +74,11 @@ void Core::WriteEntry(Entry entry, std::optional<Configuration> configuration) {
   operation.write.entries.push_back(std::move(entry));
   outstanding_.back().last_index = header.last_index;
   const bool configured = configuration.has_value();
+  // Nobody begins a second change before the first is committed, so the second proves it.
+  const auto& before = log_.configurations().uncommitted;
+  const Index proven = configured && before ? before->index : Index{};
   log_.Append(header, std::move(configuration));
+  if (proven > Index{} && !leadership_) CommitThrough(proven);
   if (configured) {
     operation.write.configurations = log_.configurations();
     configurations_changed_ = false;

@@ -147,6 +147,7 @@ void AddProgress(const Progress& progress, FingerprintHasher* hasher) {
   hasher->Add(progress.ticks_silent);
   hasher->Add(progress.ticks_no_news);
   hasher->Add(progress.read_context);
+  if (progress.offered) AddPoint(*progress.offered, hasher);
 }
 
 }  // namespace
@@ -240,7 +241,9 @@ void Core::AddElection(FingerprintHasher* hasher) const {
   hasher->Add(proven_);
   hasher->Add(acknowledged_);
   hasher->Add(acknowledgement_due_);
+  hasher->Add(fixed_timeout_);
   hasher->Add(staging_.has_value());
+  if (staging_) AddPoint(*staging_, hasher);
 }
 
 void Core::AddLeadership(FingerprintHasher* hasher) const {

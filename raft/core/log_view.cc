@@ -34,6 +34,8 @@ LogView::LogView(const CoreState& state)
   if (configurations_.uncommitted && configurations_.uncommitted->index <= commit_index_) {
     configurations_.committed = *std::exchange(configurations_.uncommitted, std::nullopt);
   }
+  // The write that told of it may have told an older commit index.
+  CommitThrough(std::clamp(configurations_.committed.index, commit_index_, last_index()));
 }
 
 std::optional<Term> LogView::TermAt(Index index) const {

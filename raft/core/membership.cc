@@ -44,7 +44,7 @@ std::optional<Reason> Core::WhyNotNow(const Configuration& next) const {
   const Configuration& now = log_.configuration();
   const bool early = !leadership_->confirmed || log_.configurations().uncommitted;
   if (early && !Planted(Defect::kSecondConfiguration)) return Reason::OVERLOADED;
-  if (!FollowsInOneStep(now, next)) return Reason::INVALID_REQUEST;
+  if (next == now || !FollowsInOneStep(now, next)) return Reason::INVALID_REQUEST;
   for (const ReplicaId& voter : next.voters) {
     if (!IsIn(now.learners, voter)) continue;
     const auto learner = leadership_->followers.find(voter);
