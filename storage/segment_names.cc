@@ -50,6 +50,8 @@ std::optional<GroupFileName> ParseGroupFileName(std::string_view name) {
   if (!ParseDigits(name.substr(0, 20), 10, &base) || !ParseDigits(name.substr(21, 20), 10, &file) ||
       base < 0)
     return std::nullopt;
+  // A sign where a digit belongs ("-00...") is read as a number but is nobody's name.
+  if (FileStem(Offset(base), FileNumber(file)) != name.substr(0, 41)) return std::nullopt;
   return GroupFileName{Offset(base), FileNumber(file),
                        extension == ".log" ? GroupFileKind::kSegment : GroupFileKind::kIndex};
 }
