@@ -23,6 +23,16 @@ enum class Defect : uint8_t {
   kSealLeftOut,                // the last acknowledged commit stays unprovable
   kReserveIgnored,             // segments of a full disk wait with room held back
   kDamageTakenForTorn,         // damage at or below durable_through is cut
+  kSyncPointNotLowered,        // by a truncation below it
+  kLaterWritesCounted,         // a pass vouches for bytes written after it began
+  kFileNumberReused,           // of a segment that a truncation removed
+  kGenerationLeftOut,          // of the journal's checksums
+  kFramesReordered,            // those of a commit
+  kFrameChecksumIgnored,       // of the journal
+  kCheckpointChecksumIgnored,  // of a checkpoint's body
+  kTrailerIgnored,             // of a commit
+  kStaleIndexKept,             // a truncation leaves the index file
+  kPinsReleasedEarly,          // a pass lets go of frames that it does not cover
 };
 
 #ifdef VARVE_STORAGE_DEFECTS

@@ -183,10 +183,12 @@ absl::Status JournalWriter::WriteCommit(const std::vector<GroupFrame>& groups, F
   const std::string end = EncodeCommitEnd(header, groups, frame_bytes);
   const uint32_t seed = GenerationSeed(header.generation);
   std::vector<std::string_view> pieces = {head};
+  if (Planted(Defect::kFramesReordered)) std::reverse(frames->begin(), frames->end());
   for (WaitingFrame& waiting : *frames) {
     waiting.image.Seal(seed);
     waiting.image.AppendPieces(&pieces);
   }
+  if (Planted(Defect::kFramesReordered)) std::reverse(frames->begin(), frames->end());
   pieces.push_back(end);
   MonoTime before;
   {

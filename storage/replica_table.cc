@@ -2,6 +2,7 @@
 #include <type_traits>
 
 #include "common/error.h"
+#include "storage/defect.h"
 #include "storage/format/file_header.h"
 #include "storage/replica_state.h"
 
@@ -85,7 +86,7 @@ class FrameApplication {
     touched_end_ = true;
     append_at_ = {step.file, step.position};
     last_entry_ = nullptr;
-    if (sync_point_.index > last_index_) {
+    if (sync_point_.index > last_index_ && !Planted(Defect::kSyncPointNotLowered)) {
       sync_point_ = {step.file, step.position, last_index_, Offset{}};
       sync_offset_unknown_ = true;
     }

@@ -143,7 +143,7 @@ absl::Status Segment::RemoveIndex() {
 }
 
 absl::Status Segment::Truncate(uint64_t position) {
-  VARVE_RETURN_IF_ERROR(RemoveIndex());
+  if (!Planted(Defect::kStaleIndexKept)) VARVE_RETURN_IF_ERROR(RemoveIndex());
   VARVE_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, context_.pool->Get(path_));
   VARVE_RETURN_IF_ERROR(file->Truncate(position));
   std::lock_guard lock(mutex_);

@@ -5,6 +5,7 @@
 
 #include "common/check.h"
 #include "common/error.h"
+#include "storage/defect.h"
 #include "storage/format/file_header.h"
 
 namespace varve::storage {
@@ -184,8 +185,10 @@ void SegmentLog::BeginSegment(const Entry& start, Draft* draft) {
     set.put.push_back({active.segment->file(), active.segment->base_offset(),
                        active.segment->first_index(), active.end});
   }
-  SegmentRef ref{parts_.journal.NextFileNumber(), start.header.base_offset,
-                 start.header.first_index, 0};
+  const bool reuse = Planted(Defect::kFileNumberReused) && !files_->segments.empty();
+  SegmentRef ref{
+      reuse ? files_->segments.back().segment->file() + 1 : parts_.journal.NextFileNumber(),
+      start.header.base_offset, start.header.first_index, 0};
   set.put.push_back(ref);
   draft->frame.steps.push_back(std::move(set));
   PlacedSegment placed{

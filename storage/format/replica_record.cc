@@ -2,6 +2,7 @@
 
 #include "common/crc32c.h"
 #include "common/error.h"
+#include "storage/defect.h"
 
 namespace varve::storage {
 namespace {
@@ -41,6 +42,7 @@ SyncPoint GetSyncPoint(ByteReader* in) {
 }  // namespace
 
 uint32_t GenerationSeed(Generation generation) {
+  if (Planted(Defect::kGenerationLeftOut)) return 0;
   char bytes[sizeof(uint64_t)];
   StoreLittle(bytes, generation.value());
   return Crc32c({bytes, sizeof bytes});

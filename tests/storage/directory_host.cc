@@ -390,16 +390,21 @@ void LogScript::Trim(Offset log_start) {
 void LogScript::Send(LogWrite write, LogImage after) {
   after.ApplyTrims(!write.truncate_from);
   images_.push_back(std::move(after));
-  host_->Submit(group_, std::move(write),
-                [this, at = images_.size() - 1, life = life_](const absl::Status& status) {
-                  if (life != life_) return;
-                  if (!status.ok()) {
-                    refused_ = true;
-                    return;
-                  }
-                  EXPECT_EQ(at, acknowledged_ + 1) << "out of order";
-                  acknowledged_ = at;
-                });
+  PartitionLog::Done done = [this, at = images_.size() - 1,
+                             life = life_](const absl::Status& status) {
+    if (life != life_) return;
+    if (!status.ok()) {
+      refused_ = true;
+      return;
+    }
+    EXPECT_EQ(at, acknowledged_ + 1) << "out of order";
+    acknowledged_ = at;
+  };
+  if (holds_) {
+    held_.push_back({std::move(write), std::move(done)});
+  } else {
+    host_->Submit(group_, std::move(write), std::move(done));
+  }
 }
 
 std::string LogScript::Judge(const LogImage& found) const {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "common/sim/sim_file_system.h"
 #include "common/sim/sim_scheduler.h"
 #include "storage/data_directory.h"
@@ -101,6 +102,17 @@ class LogScript {
   void Commit(Index through);
   // A Trim entry; it acts once committed.
   void Trim(Offset log_start);
+  // Entries of one record and one size, so that others in their place have the same positions.
+  void AppendShaped(int entries, size_t value_bytes);
+  // Entries from `from` on give way to others of their kinds, with values of `value_bytes` and
+  // append times that are `later`.
+  void Rewrite(Index from, size_t value_bytes, int64_t later);
+  // Writes wait until LetGo, which hands them over together: now, or by itself after that time,
+  // when the scheduler runs; no other write of the script may come before.
+  void Hold() { holds_ = true; }
+  void LetGo(Nanos after = 0);
+  // Whether `explains` holds for one of the images that a recovered log may show.
+  [[nodiscard]] bool SomeImage(absl::FunctionRef<bool(const LogImage&)> explains) const;
   // Everything sent so far has its answer.
   bool Settled() const { return acknowledged_ + 1 == images_.size(); }
   // After a recovery: finds the image that the log shows, and goes on from there.
@@ -113,6 +125,10 @@ class LogScript {
   [[nodiscard]] bool refused() const { return refused_; }
 
  private:
+  struct HeldWrite {
+    LogWrite write;
+    PartitionLog::Done done;
+  };
   void Send(LogWrite write, LogImage after);
 
   DirectoryHost* const host_;
@@ -120,6 +136,8 @@ class LogScript {
   std::vector<LogImage> images_;
   size_t acknowledged_ = 0;  // index into images_
   bool refused_ = false;
+  bool holds_ = false;
+  std::vector<HeldWrite> held_;
   uint64_t life_ = 0;  // callbacks of earlier lives are ignored
 };
 

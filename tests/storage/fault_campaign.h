@@ -29,6 +29,17 @@ std::string RunFailingDisk(uint64_t seed, FaultCounts* counts);
 // One file is damaged while nothing runs, long after the last write. What opens must be whole, or
 // tell of the damage when it is read.
 std::string RunDamage(uint64_t seed, FaultCounts* counts);
+// One bit of what nothing but a checksum protects flips: in the newest checkpoint, or in the frames
+// of the last commit. It must be told.
+std::string RunTargetedDamage(uint64_t seed, FaultCounts* counts);
+// Writes go on in bursts while the disk stalls, so that passes, commits and rolls overlap; then as
+// RunCrash.
+std::string RunSlowDisk(uint64_t seed, FaultCounts* counts);
+// Truncations replace entries by others of the same sizes and later times; then as RunCrash.
+std::string RunRewrite(uint64_t seed, FaultCounts* counts);
+// Commits of the same shapes again and again in the same journal files, with frames that begin
+// where sectors do; the power goes within one of them.
+std::string RunTornReuse(uint64_t seed, FaultCounts* counts);
 
 }  // namespace varve::storage
 

@@ -14,6 +14,9 @@ struct Range {
   uint64_t from, to;
 };
 
+constexpr uint64_t kRuns = 500;
+constexpr uint64_t kSlowDiskRuns = 1000;
+
 // VARVE_SEED_FROM and VARVE_SEED_TO choose a range of a long campaign, or one run to repeat.
 Range Seeds(uint64_t by_default, uint64_t slow) {
   const char* from = std::getenv("VARVE_SEED_FROM");
@@ -35,19 +38,35 @@ void Campaign(RunFunction run, Range seeds, size_t kinds) {
     ADD_FAILURE() << "VARVE_SEED_FROM=" << seed << " VARVE_SEED_TO=" << seed + 1 << ": " << wrong;
   }
   std::cout << counts.Text();
-  if (seeds.to - seeds.from >= 500 && failures == 0) {
+  if (seeds.to - seeds.from >= kRuns && failures == 0) {
     EXPECT_EQ(counts.kinds.size(), kinds) << "a kind was never reached";
   }
 }
 
-TEST(FaultCampaign, CrashesLoseNothingAcknowledged) { Campaign(RunCrash, Seeds(500, 10'000), 4); }
+TEST(FaultCampaign, CrashesLoseNothingAcknowledged) { Campaign(RunCrash, Seeds(kRuns, 10'000), 4); }
 
 TEST(FaultCampaign, AFailingDiskNeverAcknowledgesWhatItLoses) {
-  Campaign(RunFailingDisk, Seeds(500, 50'000), 11);
+  Campaign(RunFailingDisk, Seeds(kRuns, 50'000), 11);
 }
 
 TEST(FaultCampaign, DamageIsToldAndNeverAShorterLog) {
-  Campaign(RunDamage, Seeds(500, 50'000), 30);
+  Campaign(RunDamage, Seeds(kRuns, 50'000), 30);
+}
+
+TEST(FaultCampaign, WhatOnlyAChecksumProtectsIsTold) {
+  Campaign(RunTargetedDamage, Seeds(kRuns, 50'000), 2);
+}
+
+TEST(FaultCampaign, ASlowDiskLosesNothingAcknowledged) {
+  Campaign(RunSlowDisk, Seeds(kSlowDiskRuns, 10'000), 2);
+}
+
+TEST(FaultCampaign, WhatReplacesEntriesIsFoundInTheirPlace) {
+  Campaign(RunRewrite, Seeds(kRuns, 10'000), 4);
+}
+
+TEST(FaultCampaign, ATornCommitNeverShowsTheFormerLifeOfItsFile) {
+  Campaign(RunTornReuse, Seeds(kRuns, 10'000), 1);
 }
 
 struct Planting {
@@ -61,12 +80,18 @@ class PlantedDefect : public testing::TestWithParam<Planting> {
   void TearDown() override { planted_defect = Defect::kNone; }
 };
 
+// Within the runs of its kind in the default campaign.
 TEST_P(PlantedDefect, IsFound) {
   planted_defect = GetParam().defect;
   FaultCounts counts;
-  for (uint64_t seed = 0; seed < 2000; ++seed)
-    if (!GetParam().finds(seed, &counts).empty()) return;
-  FAIL() << GetParam().name << " is not found by 2,000 runs";
+  const uint64_t runs = GetParam().finds == RunSlowDisk ? kSlowDiskRuns : kRuns;
+  for (uint64_t seed = 0; seed < runs; ++seed) {
+    const std::string wrong = GetParam().finds(seed, &counts);
+    if (wrong.empty()) continue;
+    std::cout << GetParam().name << " is found by run " << seed + 1 << ": " << wrong << '\n';
+    return;
+  }
+  FAIL() << GetParam().name << " is not found by " << runs << " runs";
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -84,7 +109,17 @@ INSTANTIATE_TEST_SUITE_P(
         Planting{Defect::kWriteErrorIgnored, "WriteErrorIgnored", RunFailingDisk},
         Planting{Defect::kReserveIgnored, "ReserveIgnored", RunFailingDisk},
         Planting{Defect::kSealLeftOut, "SealLeftOut", RunDamage},
-        Planting{Defect::kDamageTakenForTorn, "DamageTakenForTorn", RunDamage}),
+        Planting{Defect::kDamageTakenForTorn, "DamageTakenForTorn", RunDamage},
+        Planting{Defect::kSyncPointNotLowered, "SyncPointNotLowered", RunCrash},
+        Planting{Defect::kLaterWritesCounted, "LaterWritesCounted", RunSlowDisk},
+        Planting{Defect::kFileNumberReused, "FileNumberReused", RunRewrite},
+        Planting{Defect::kGenerationLeftOut, "GenerationLeftOut", RunTornReuse},
+        Planting{Defect::kFramesReordered, "FramesReordered", RunSlowDisk},
+        Planting{Defect::kFrameChecksumIgnored, "FrameChecksumIgnored", RunTargetedDamage},
+        Planting{Defect::kCheckpointChecksumIgnored, "CheckpointChecksumIgnored",
+                 RunTargetedDamage},
+        Planting{Defect::kStaleIndexKept, "StaleIndexKept", RunRewrite},
+        Planting{Defect::kPinsReleasedEarly, "PinsReleasedEarly", RunSlowDisk}),
     [](const auto& tested) { return std::string(tested.param.name); });
 
 }  // namespace

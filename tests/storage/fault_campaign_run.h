@@ -1,0 +1,54 @@
+// CampaignRun: two groups on a simulated disk, with all that was asked of them; what every kind of
+// run of the fault campaign begins and ends with.
+#ifndef VARVE_TESTS_STORAGE_FAULT_CAMPAIGN_RUN_H_
+#define VARVE_TESTS_STORAGE_FAULT_CAMPAIGN_RUN_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/storage/directory_host.h"
+#include "tests/storage/fault_campaign.h"
+
+namespace varve::storage {
+
+class CampaignRun {
+ public:
+  CampaignRun(uint64_t seed, FaultCounts* counts);
+
+  bool Begin();
+  // Draws so many writes; after each, everything is answered.
+  void Steps(int steps);
+  // One write.
+  void Step(LogScript& script);
+  // Whether everything was answered with OK.
+  bool Settle();
+  void Crash(bool power);
+  // What the directory shows; errors in `told`.
+  std::string Judge(absl::Status* told);
+  // After a crash, which is no damage: what follows it opens and is whole.
+  std::string MustBeWhole(const std::string& kind, bool told_before = false);
+  void Note(const std::string& kind, bool told);
+
+  DirectoryHost host;
+  const std::unique_ptr<Random> draw;
+  std::vector<std::unique_ptr<LogScript>> scripts;
+
+ private:
+  // What a suspect log shows as committed is what was committed.
+  std::string JudgeSuspect(const LogScript& script);
+  std::string JudgeTimes(GroupId group, const LogImage& image, absl::Status* told);
+  // What the journal says of synced segments holds for the files as they are, before a recovery
+  // mends them.
+  std::string JudgeSyncPoints();
+  std::string JudgeSyncPoint(const LogScript& script, const ReplicaRecord& record);
+
+  FaultCounts* const counts_;
+  DirectoryIdentity identity_;
+  uint64_t process_epoch_ = 0;
+  bool power_lost_ = false;
+};
+
+}  // namespace varve::storage
+
+#endif  // VARVE_TESTS_STORAGE_FAULT_CAMPAIGN_RUN_H_
