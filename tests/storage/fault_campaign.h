@@ -35,6 +35,9 @@ std::string RunTargetedDamage(uint64_t seed, FaultCounts* counts);
 // Writes go on in bursts while the disk stalls, so that passes, commits and rolls overlap; then as
 // RunCrash.
 std::string RunSlowDisk(uint64_t seed, FaultCounts* counts);
+// A pass over one group takes its time while that group goes on writing, in another file too; the
+// power goes when the journal has rolled behind it.
+std::string RunSlowPass(uint64_t seed, FaultCounts* counts);
 // Truncations replace entries by others of the same sizes and later times; then as RunCrash.
 std::string RunRewrite(uint64_t seed, FaultCounts* counts);
 // Commits of the same shapes again and again in the same journal files, with frames that begin

@@ -19,6 +19,7 @@ namespace varve::storage {
 namespace {
 
 constexpr uint64_t kSector = kSimSectorBytes;
+constexpr Nanos kWindow = 400 * kMillisecond;  // of a slow disk: bursts are drawn to lie within
 
 // A journal file as docs/formats.md lays it out; read without the code under test.
 struct JournalImage {
@@ -149,34 +150,73 @@ std::string RunTargetedDamage(uint64_t seed, FaultCounts* counts) {
   return wrong.empty() ? wrong : StrCat(kind, ": ", wrong);
 }
 
+std::string RunSlowPass(uint64_t seed, FaultCounts* counts) {
+  CampaignRun run(seed, counts);
+  run.host.options.sync_interval = kWindow;
+  run.host.options.journal.max_live_files = 16;  // passes come by time alone
+  if (!run.Begin()) return "a sound disk refuses";
+  run.host.scheduler.RunFor(2 * kWindow);
+  LogScript& written = *run.scripts.front();
+  LogScript& other = *run.scripts.back();
+  written.AppendShaped(1, run.draw->Below(6000));
+  if (!run.Settle()) return "a sound disk refuses";
+  run.host.scheduler.RunFor(kMillisecond);
+  // The pass over it, kWindow from now, takes its time over the files of now.
+  std::set<std::string> stalled;
+  StallSegments(run, &stalled);
+  const auto within = [&](Nanos from, Nanos length) {
+    return from + static_cast<Nanos>(run.draw->Below(static_cast<uint64_t>(length)));
+  };
+  written.Hold();
+  if (run.draw->Below(4) != 0) written.Roll();
+  written.AppendShaped(1, run.draw->Below(6000));
+  written.LetGo(within(kWindow, 60 * kMillisecond));
+  // The other group fills the journal, so that it rolls before the next pass.
+  Nanos after = kWindow + 50 * kMillisecond;
+  for (uint64_t bursts = 8 + run.draw->Below(12); bursts > 0; --bursts) {
+    other.Hold();
+    other.AppendShaped(1, 10'000 + run.draw->Below(10'000));
+    after += within(1, 20 * kMillisecond);
+    other.LetGo(after);
+  }
+  const auto rolls = [&run] { return run.host.directory->journal_stats().checkpoints; };
+  const uint64_t before = rolls();
+  run.host.scheduler.RunUntil([&] { return rolls() > before; }, 2 * kWindow);
+  run.Crash(true);
+  run.host.disk.ClearFaults();
+  return run.MustBeWhole("power lost at a roll behind a slow pass");
+}
+
 std::string RunSlowDisk(uint64_t seed, FaultCounts* counts) {
   CampaignRun run(seed, counts);
   run.host.options.sync_interval = static_cast<Nanos>(1 + run.draw->Below(8)) * 100 * kMillisecond;
   if (!run.Begin()) return "a sound disk refuses";
   std::set<std::string> stalled;
   // What passes vouch for becomes durable with the next checkpoint: then it must be true.
-  const bool after_roll = run.draw->Below(2) == 0;
-  // The sync of one file covers nothing of the next one.
-  const bool rolls_often = run.draw->Below(4) != 0;
-  uint64_t rolls = run.host.directory->journal_stats().checkpoints;
-  for (uint64_t rounds = 3 + run.draw->Below(8); rounds > 0; --rounds) {
+  const bool after_roll = run.draw->Below(4) != 0;
+  for (uint64_t rounds = 1 + run.draw->Below(4); rounds > 0; --rounds) {
+    // Files that exist by now stall, those begun meanwhile do not: the sync of one file covers
+    // nothing of the next one.
     StallSegments(run, &stalled);
     for (const auto& script : run.scripts) {
       Nanos after = 0;
-      for (uint64_t bursts = run.draw->Below(4); bursts > 0; --bursts) {
+      for (uint64_t bursts = run.draw->Below(8); bursts > 0; --bursts) {
         script->Hold();
         for (uint64_t writes = 1 + run.draw->Below(3); writes > 0; --writes) run.Step(*script);
-        if (rolls_often && run.draw->Below(2) == 0) script->Roll();
-        after += 1 + static_cast<Nanos>(run.draw->Below(40)) * kMillisecond;
+        if (run.draw->Below(2) == 0) script->Roll();
+        after += 1 + static_cast<Nanos>(run.draw->Below(50)) * kMillisecond;
         script->LetGo(after);
       }
     }
-    run.host.scheduler.RunFor(rounds > 1 ? 120 * kMillisecond
-                                         : run.draw->Below(120) * kMillisecond);
-    const uint64_t before = std::exchange(rolls, run.host.directory->journal_stats().checkpoints);
-    if (after_roll && rolls > before && run.draw->Below(2) == 0) break;
+    if (rounds > 1) run.host.scheduler.RunFor(kWindow);
   }
-  if (!after_roll) run.host.scheduler.RunFor(run.draw->Below(30) * kMillisecond);
+  const auto rolls = [&run] { return run.host.directory->journal_stats().checkpoints; };
+  if (after_roll) {
+    const uint64_t wanted = rolls() + 1 + run.draw->Below(4);
+    run.host.scheduler.RunUntil([&] { return rolls() >= wanted; }, kWindow);
+  } else {
+    run.host.scheduler.RunFor(static_cast<Nanos>(run.draw->Below(400)) * kMillisecond);
+  }
   const bool power = run.draw->Below(4) != 0;
   run.Crash(power);
   run.host.disk.ClearFaults();
