@@ -7,15 +7,27 @@
 namespace varve::storage {
 
 absl::StatusOr<std::shared_ptr<File>> FilePool::Get(const std::string& path) {
-  std::lock_guard lock(mutex_);
-  if (const auto at = slots_.find(path); at != slots_.end()) {
-    ages_.splice(ages_.end(), ages_, at->second.age);
-    return at->second.file;
+  uint64_t forgotten = 0;
+  {
+    std::lock_guard lock(mutex_);
+    if (auto file = FindLocked(path); file != nullptr) return file;
+    forgotten = forgotten_;
   }
-  VARVE_ASSIGN_OR_RETURN(std::unique_ptr<File> file, files_.Open(path, OpenMode::kReadWrite));
-  std::shared_ptr<File> shared = std::move(file);
-  PutLocked(path, shared);
+  // Without the lock: who wants another file does not wait for this disk.
+  VARVE_ASSIGN_OR_RETURN(std::unique_ptr<File> opened, files_.Open(path, OpenMode::kReadWrite));
+  std::lock_guard lock(mutex_);
+  if (auto file = FindLocked(path); file != nullptr) return file;  // somebody was quicker
+  std::shared_ptr<File> shared = std::move(opened);
+  // It may be one that was forgotten meanwhile, and must not be kept.
+  if (forgotten == forgotten_) PutLocked(path, shared);
   return shared;
+}
+
+std::shared_ptr<File> FilePool::FindLocked(const std::string& path) {
+  const auto at = slots_.find(path);
+  if (at == slots_.end()) return nullptr;
+  ages_.splice(ages_.end(), ages_, at->second.age);
+  return at->second.file;
 }
 
 void FilePool::Put(const std::string& path, std::shared_ptr<File> file) {
@@ -34,6 +46,7 @@ void FilePool::PutLocked(const std::string& path, std::shared_ptr<File> file) {
 
 void FilePool::Forget(const std::string& path) {
   std::lock_guard lock(mutex_);
+  ++forgotten_;
   const auto at = slots_.find(path);
   if (at == slots_.end()) return;
   ages_.erase(at->second.age);

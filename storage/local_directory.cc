@@ -163,6 +163,11 @@ absl::Status LocalDirectory::TakeIdentity(Random& random, bool* fresh) {
 absl::Status LocalDirectory::ReadIdentity(DirectoryObservation* seen) {
   const auto block = ReadWholeFile(files_, paths_.identity, kFileHeaderBytes);
   if (absl::IsNotFound(block.status())) seen->identity = IdentitySeen::kMissing;
+  if (const auto entry = files_.Stat(paths_.identity);
+      !block.ok() && entry.ok() && entry->size > kFileHeaderBytes) {
+    seen->identity = IdentitySeen::kDamaged;
+    return MakeError(Reason::DATA_LOSS, MessageOf(block.status()));
+  }
   VARVE_RETURN_IF_ERROR(block.status());
   const auto header = DecodeFileHeader(*block, FileKind::kIdentity);
   if (!header.ok()) {

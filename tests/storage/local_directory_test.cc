@@ -130,6 +130,15 @@ TEST_F(LocalDirectoryTest, RefusesAJournalWithoutAnIdentity) {
   EXPECT_FALSE(GroupFiles(".log").empty());
 }
 
+// A write that went astray may leave it longer.
+TEST_F(LocalDirectoryTest, RefusesAnIdentityThatGrew) {
+  Close();
+  const auto file = host.disk.Open("data/identity", OpenMode::kReadWrite);
+  ASSERT_TRUE(file.ok()) << file.status();
+  ASSERT_TRUE((*file)->WriteAt(kFileHeaderBytes, "x").ok());
+  ExpectRefusal(Reason::DATA_LOSS, "\"data/identity\": the file has 4097 bytes");
+}
+
 // What is missing below the sync point damages the replica, what is missing at the end makes it
 // suspect; both say which file, and come back when it does.
 TEST_F(LocalDirectoryTest, GradesAMissingSegmentAndSaysWhich) {

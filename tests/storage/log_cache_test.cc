@@ -1,6 +1,10 @@
 // The entries of all logs in memory, and the files kept open.
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <future>
+
+#include "common/sim/faulty_file_system.h"
 #include "common/sim/sim_file_system.h"
 #include "storage/entry_cache.h"
 #include "storage/file_pool.h"
@@ -153,6 +157,45 @@ TEST_F(FilePoolTest, ANewFileReplacesOneOfItsName) {
   Get("c");
   EXPECT_EQ(pool.size(), 2u);
   EXPECT_NE(Get("a"), next);
+}
+
+TEST_F(FilePoolTest, AFileThatOpensSlowlyHoldsUpNoOther) {
+  FaultyFileSystem slow(disk);
+  FilePool slow_pool(slow, 2);
+  ASSERT_TRUE(slow_pool.Get("a").ok());
+  slow.AddFault({.kind = FileFault::Kind::kStall, .ops = {FileOp::kOpen}, .path_prefix = "b"});
+  auto other = std::async(std::launch::deferred, [] {});
+  bool through = false;
+  slow.SetStall([&](FileOp, const std::string&) {
+    other = std::async(std::launch::async, [&] { EXPECT_TRUE(slow_pool.Get("a").ok()); });
+    through = other.wait_for(std::chrono::seconds(5)) == std::future_status::ready;
+  });
+  EXPECT_TRUE(slow_pool.Get("b").ok());
+  other.wait();
+  EXPECT_TRUE(through);
+}
+
+TEST_F(FilePoolTest, AFileForgottenWhileItIsOpenedIsNotKept) {
+  FaultyFileSystem slow(disk);
+  FilePool slow_pool(slow, 2);
+  slow.AddFault({.kind = FileFault::Kind::kStall, .ops = {FileOp::kOpen}, .count = 1});
+  slow.SetStall([&](FileOp, const std::string& path) { slow_pool.Forget(path); });
+  ASSERT_TRUE(slow_pool.Get("a").ok());
+  EXPECT_EQ(slow_pool.size(), 0u);
+  ASSERT_TRUE(slow_pool.Get("a").ok());
+  EXPECT_EQ(slow_pool.size(), 1u);
+}
+
+TEST_F(FilePoolTest, TwoThatOpenAFileAtOnceShareIt) {
+  FaultyFileSystem slow(disk);
+  FilePool slow_pool(slow, 2);
+  slow.AddFault({.kind = FileFault::Kind::kStall, .ops = {FileOp::kOpen}, .count = 1});
+  std::shared_ptr<File> quicker;
+  slow.SetStall([&](FileOp, const std::string& path) { quicker = *slow_pool.Get(path); });
+  const auto file = slow_pool.Get("a");
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(*file, quicker);
+  EXPECT_EQ(slow_pool.size(), 1u);
 }
 
 TEST_F(FilePoolTest, SaysWhichFileIsMissing) {
