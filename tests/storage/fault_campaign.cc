@@ -4,28 +4,10 @@
 #include <array>
 #include <vector>
 
-#include "common/error.h"
 #include "tests/storage/fault_campaign_run.h"
 
 namespace varve::storage {
 namespace {
-
-std::vector<std::string> FilesOf(DirectoryHost& host, std::string_view suffix) {
-  std::vector<std::string> paths;
-  const auto list = [&](const std::string& directory) {
-    const auto listed = host.disk.List(directory);
-    if (!listed.ok()) return;
-    for (const DirectoryEntry& entry : *listed)
-      if (entry.name.ends_with(suffix) && entry.size > 0)
-        paths.push_back(JoinPath(directory, entry.name));
-  };
-  list("data");
-  list("data/journal");
-  const auto groups = host.disk.List("data/groups");
-  if (groups.ok())
-    for (const DirectoryEntry& group : *groups) list(JoinPath("data/groups", group.name));
-  return paths;
-}
 
 enum class Damage : uint8_t { kFlip, kZeros, kGarbage, kMisdirected, kCut, kMissing };
 constexpr std::array<std::string_view, 6> kDamageNames = {"flipped",     "zeroed", "overwritten",
@@ -138,21 +120,15 @@ std::string RunDamage(uint64_t seed, FaultCounts* counts) {
     run.Crash(true);
   }
   const std::string_view suffix = kSuffixes[seed % kSuffixes.size()];
-  const std::vector<std::string> paths = FilesOf(run.host, suffix);
+  const std::vector<std::string> paths = run.Files(suffix);
   if (paths.empty()) return "";
   const auto damage = static_cast<Damage>(run.draw->Below(kDamageNames.size()));
   Strike(&run, paths[run.draw->Below(paths.size())], damage);
   absl::Status told;
-  std::string wrong = run.Judge(&told);
   const std::string kind = StrCat(kDamageNames[static_cast<size_t>(damage)], " ", suffix);
+  std::string wrong = run.MustBeTold(kind, &told);
   run.Note(kind, !told.ok());
-  const Reason reason = ReasonOf(told);
-  // An error that blames something else is as good as none.
-  const bool names_it = told.ok() || reason == Reason::DATA_LOSS ||
-                        reason == Reason::REPLICA_SUSPECT || reason == Reason::NEWER_FORMAT ||
-                        reason == Reason::FOREIGN_DIRECTORY;
-  if (wrong.empty() && !names_it) wrong = StrCat("told as ", MessageOf(told));
-  return wrong.empty() ? wrong : StrCat(kind, ": ", wrong);
+  return wrong;
 }
 
 }  // namespace varve::storage

@@ -43,6 +43,12 @@ std::string RunRewrite(uint64_t seed, FaultCounts* counts);
 // Commits of the same shapes again and again in the same journal files, with frames that begin
 // where sectors do; the power goes within one of them.
 std::string RunTornReuse(uint64_t seed, FaultCounts* counts);
+// One write goes astray, is torn, lost or flipped, or one read of the recovery shows wrong bytes,
+// while the disk says that all is well; later writes follow a wrong one. Then as RunDamage.
+std::string RunLyingDisk(uint64_t seed, FaultCounts* counts);
+// Some calls to the disk take up to 5 seconds: everything is answered, nothing fails, nothing is
+// lost.
+std::string RunStallingDisk(uint64_t seed, FaultCounts* counts);
 
 }  // namespace varve::storage
 

@@ -23,9 +23,18 @@ DataDirectoryOptions CampaignOptions() {
 }  // namespace
 
 CampaignRun::CampaignRun(uint64_t seed, FaultCounts* counts)
-    : host(seed, CampaignOptions()), draw(SeededRandom(seed ^ 0x5eed)), counts_(counts) {
+    : host(seed, CampaignOptions()),
+      faulty(host.disk, seed),
+      draw(SeededRandom(seed ^ 0x5eed)),
+      counts_(counts) {
+  host.files = &faulty;
   host.options.recovery_trace = &counts->rows;
+  faulty.SetStall([this](FileOp, const std::string&) {
+    host.scheduler.Stall(static_cast<Nanos>(draw->Below(5 * kSecond)));
+  });
 }
+
+CampaignRun::~CampaignRun() { host.Kill(); }  // its files go through `faulty`
 
 bool CampaignRun::Begin() {
   if (!host.Open().ok()) return false;
@@ -201,6 +210,34 @@ std::string CampaignRun::MustBeWhole(const std::string& kind, bool told_before) 
   if (wrong.empty() && !told.ok()) wrong = StrCat("an undamaged directory: ", MessageOf(told));
   Note(kind, told_before || !told.ok());
   return wrong;
+}
+
+std::string CampaignRun::MustBeTold(const std::string& kind, absl::Status* told) {
+  std::string wrong = Judge(told);
+  const Reason reason = ReasonOf(*told);
+  // An error that blames something else is as good as none.
+  const bool names_it = told->ok() || reason == Reason::DATA_LOSS ||
+                        reason == Reason::REPLICA_SUSPECT || reason == Reason::NEWER_FORMAT ||
+                        reason == Reason::FOREIGN_DIRECTORY;
+  if (wrong.empty() && !names_it) wrong = StrCat("told as ", MessageOf(*told));
+  return wrong.empty() ? wrong : StrCat(kind, ": ", wrong);
+}
+
+std::vector<std::string> CampaignRun::Files(std::string_view suffix) {
+  std::vector<std::string> paths;
+  const auto list = [&](const std::string& directory) {
+    const auto listed = host.disk.List(directory);
+    if (!listed.ok()) return;
+    for (const DirectoryEntry& entry : *listed)
+      if (entry.name.ends_with(suffix) && entry.size > 0)
+        paths.push_back(JoinPath(directory, entry.name));
+  };
+  list("data");
+  list("data/journal");
+  const auto groups = host.disk.List("data/groups");
+  if (groups.ok())
+    for (const DirectoryEntry& group : *groups) list(JoinPath("data/groups", group.name));
+  return paths;
 }
 
 void CampaignRun::Note(const std::string& kind, bool told) {

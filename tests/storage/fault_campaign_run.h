@@ -5,8 +5,10 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "common/sim/faulty_file_system.h"
 #include "tests/storage/directory_host.h"
 #include "tests/storage/fault_campaign.h"
 
@@ -15,6 +17,7 @@ namespace varve::storage {
 class CampaignRun {
  public:
   CampaignRun(uint64_t seed, FaultCounts* counts);
+  ~CampaignRun();
 
   bool Begin();
   // Draws so many writes; after each, everything is answered.
@@ -28,9 +31,14 @@ class CampaignRun {
   std::string Judge(absl::Status* told);
   // After a crash, which is no damage: what follows it opens and is whole.
   std::string MustBeWhole(const std::string& kind, bool told_before = false);
+  // After damage: it shows in an error that names it, or harms nothing.
+  std::string MustBeTold(const std::string& kind, absl::Status* told);
   void Note(const std::string& kind, bool told);
+  // All files of the directory that end so and are not empty.
+  std::vector<std::string> Files(std::string_view suffix);
 
   DirectoryHost host;
+  FaultyFileSystem faulty;  // between the directory and its disk; stalls for up to 5 s
   const std::unique_ptr<Random> draw;
   std::vector<std::unique_ptr<LogScript>> scripts;
 

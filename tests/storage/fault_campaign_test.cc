@@ -73,6 +73,14 @@ TEST(FaultCampaign, ATornCommitNeverShowsTheFormerLifeOfItsFile) {
   Campaign(RunTornReuse, Seeds(kRuns, 10'000), 1);
 }
 
+TEST(FaultCampaign, ADiskThatLiesIsToldAndNeverAShorterLog) {
+  Campaign(RunLyingDisk, Seeds(kRuns, 50'000), 32);
+}
+
+TEST(FaultCampaign, AStallingDiskFailsNothing) {
+  Campaign(RunStallingDisk, Seeds(kRuns, 20'000), 6);
+}
+
 struct Planting {
   Defect defect;
   const char* name;
