@@ -1,24 +1,28 @@
-// OverlayFileSystem: a file system over another that is never changed: what is written stays in
-// memory. Recovery runs on it to say what it would do.
+// OverlayFileSystem: a file system over another that is never changed: what is written, renamed and
+// removed stays in memory, and shows as it would on a disk. Recovery runs on it to say what it
+// would do.
 #ifndef VARVE_STORAGE_OVERLAY_FILE_SYSTEM_H_
 #define VARVE_STORAGE_OVERLAY_FILE_SYSTEM_H_
 
-#include <map>
 #include <memory>
-#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/file_system.h"
 
 namespace varve::storage {
 
-// One thread. `below` must outlive it and every open file. Syncs do nothing. What is renamed is
-// gone from its old name and not shown under the new one: recovery moves to the trash only. Memory:
-// the blocks that were written to.
+struct OverlayNode;
+
+// One thread. `below` must outlive it and every open file, and must not change meanwhile. Syncs do
+// nothing; locks hold against each other, not against anybody below. Memory: the blocks that were
+// written to, and a few words for every name that was asked for; a file below stays open while
+// somebody has it open here, and once it was written to.
 class OverlayFileSystem final : public FileSystem {
  public:
-  explicit OverlayFileSystem(FileSystem& below) : below_(below) {}
+  explicit OverlayFileSystem(FileSystem& below);
+  ~OverlayFileSystem() override;
 
   absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode) override;
   absl::Status CreateDirectory(const std::string& path) override;
@@ -29,23 +33,27 @@ class OverlayFileSystem final : public FileSystem {
   absl::Status RemoveDirectory(const std::string& path) override;
   absl::Status SyncDirectory(const std::string& path) override;
   absl::StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path) override;
-  absl::StatusOr<SpaceInfo> Space(const std::string& path) override { return below_.Space(path); }
-
-  // Shared by all that have a file open.
-  struct Content {
-    std::unique_ptr<File> below;  // null: made here
-    uint64_t below_size = 0;      // bytes below that still show
-    uint64_t size = 0;
-    std::map<uint64_t, std::string> blocks;  // by number; what was written to, whole
-  };
+  // As below: what is written here takes no room there.
+  absl::StatusOr<SpaceInfo> Space(const std::string& path) override;
 
  private:
-  [[nodiscard]] bool Hidden(const std::string& path) const;
+  // Where a name is, or would be.
+  struct Place {
+    std::shared_ptr<OverlayNode> parent;  // null: of a root
+    std::string name;
+    std::shared_ptr<OverlayNode> node;  // null: there is none
+  };
+  // An error when a directory on the way is missing or none.
+  absl::StatusOr<Place> Find(std::string_view call, const std::string& path);
+  // The one that must be there.
+  absl::StatusOr<Place> FindNode(std::string_view call, const std::string& path, bool directory);
+  absl::StatusOr<std::shared_ptr<OverlayNode>> Child(OverlayNode& directory,
+                                                     const std::string& name);
+  absl::StatusOr<bool> Empty(const OverlayNode& directory);
 
   FileSystem& below_;
-  std::map<std::string, std::shared_ptr<Content>> files_;
-  std::set<std::string> directories_;  // made here
-  std::set<std::string> hidden_;       // removed or renamed, with all below them
+  const std::shared_ptr<OverlayNode> absolute_;  // "/"
+  const std::shared_ptr<OverlayNode> relative_;  // where the process is
 };
 
 }  // namespace varve::storage

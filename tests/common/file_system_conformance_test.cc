@@ -1,5 +1,5 @@
 // What every FileSystem promises, asked of the real one in a temporary directory, of the simulated,
-// and of both through a FaultyFileSystem that has no rules.
+// of both through a FaultyFileSystem that has no rules, and of overlays over both.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -71,7 +71,9 @@ Implementation Of(std::string name) {
 INSTANTIATE_TEST_SUITE_P(All, FileSystemConformance,
                          testing::Values(Of<RealHost>("Real"), Of<SimHost>("Simulated"),
                                          Of<FaultyHost<RealHost>>("RealWithNoFault"),
-                                         Of<FaultyHost<SimHost>>("SimulatedWithNoFault")),
+                                         Of<FaultyHost<SimHost>>("SimulatedWithNoFault"),
+                                         Of<OverlayHost<RealHost>>("OverlayOverReal"),
+                                         Of<OverlayHost<SimHost>>("OverlayOverSimulated")),
                          [](const auto& tested) { return tested.param.name; });
 
 std::string Read(File& file, uint64_t position, size_t length) {

@@ -12,6 +12,7 @@
 #include "common/file_system.h"
 #include "common/sim/faulty_file_system.h"
 #include "common/sim/sim_file_system.h"
+#include "storage/overlay_file_system.h"
 
 namespace varve {
 
@@ -59,6 +60,18 @@ class FaultyHost final : public FileSystemHost {
  private:
   Below below_;
   FaultyFileSystem files_{below_.files()};
+};
+
+// What is written stays in memory, over a directory `Below` that is empty.
+template <class Below>
+class OverlayHost final : public FileSystemHost {
+ public:
+  FileSystem& files() override { return files_; }
+  std::string root() override { return below_.root(); }
+
+ private:
+  Below below_;
+  storage::OverlayFileSystem files_{below_.files()};
 };
 
 }  // namespace varve
