@@ -1,17 +1,23 @@
-// Writes the seed inputs of record_batch_fuzz and entry_fuzz below the directory given. The seeds
-// are kept in tests/fuzz/corpus; run this again when a format gains something that mutation hardly
-// finds.
+// Writes the seed inputs of record_batch_fuzz, entry_fuzz and directory_fuzz below the directory
+// given. The seeds are kept in tests/fuzz/corpus; run this again when a format gains something that
+// mutation hardly finds.
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "common/bytes.h"
 #include "common/check.h"
 #include "common/config.h"
 #include "common/entry.h"
 #include "common/meta_entry.h"
 #include "common/record_batch_builder.h"
+#include "storage/format/file_header.h"
+#include "storage/format/journal_mark.h"
+#include "storage/format/replica_record.h"
+#include "storage/index_row.h"
 
 namespace varve {
 namespace {
@@ -61,6 +67,74 @@ SegmentStart Start() {
   return start;
 }
 
+// An edit of the file that is `file`th by its path.
+std::string Edit(uint8_t file, uint8_t what, uint32_t position, uint8_t byte) {
+  std::string bytes;
+  ByteWriter out(&bytes);
+  out.Put(file);
+  out.Put(what);
+  out.Put(position);
+  out.Put(byte);
+  return bytes;
+}
+
+storage::ReplicaRecord Record() {
+  storage::ReplicaRecord record;
+  record.group = GroupId{70'000};
+  record.replica_epoch = ReplicaEpoch{2};
+  record.scalars.hard_state.term = Term{3};
+  record.scalars.end.last_index = Index{9};
+  record.sync_point.file = FileNumber{4};
+  record.configurations.committed = {Index{2}, Start().config};
+  record.configurations.uncommitted = {Index{8}, Start().config};
+  record.segments = {{FileNumber{4}, Offset{0}, Index{1}, 9000},
+                     {FileNumber{5}, Offset{7}, Index{8}, 0}};
+  return record;
+}
+
+// The first byte is the fuzzer's choice.
+void WriteDirectorySeeds(const std::filesystem::path& directory) {
+  using storage::FileKind;
+  Write(directory / "edit_nothing", std::string(1, 0));
+  for (uint8_t file = 0; file < 8; ++file) {
+    Write(directory / ("edit_head_" + std::to_string(file)),
+          std::string(1, 0) + Edit(file, 0, 40, 0xff));
+    Write(directory / ("edit_body_" + std::to_string(file)),
+          std::string(1, 0) + Edit(file, 7, 4200, 0));
+    Write(directory / ("edit_cut_" + std::to_string(file)),
+          std::string(1, 0) + Edit(file, 254, 5000, 0));
+    Write(directory / ("edit_missing_" + std::to_string(file)),
+          std::string(1, 0) + Edit(file, 255, 0, 0));
+  }
+  storage::FileHeader header;
+  header.identity.cluster.bytes[3] = 1;
+  header.identity.node = NodeId{1};
+  header.generation = Generation{4};
+  const std::pair<FileKind, const char*> kinds[] = {{FileKind::kIdentity, "header_identity"},
+                                                    {FileKind::kJournal, "header_journal"},
+                                                    {FileKind::kSegment, "header_segment"},
+                                                    {FileKind::kIndex, "header_index"},
+                                                    {FileKind::kDerivedState, "header_state"}};
+  for (const auto& [kind, name] : kinds) {
+    header.kind = kind;
+    Write(directory / name, std::string{1, static_cast<char>(kind)} +
+                                storage::EncodeFileHeader(header).substr(8, 128));
+  }
+  const auto slot = [](uint64_t generation) {
+    return storage::EncodeJournalMark({{FileNumber{3}, Generation{generation}}, 1 << 16})
+        .substr(4, 28);
+  };
+  Write(directory / "mark_both", std::string{2, 3} + slot(6) + slot(7));
+  Write(directory / "mark_torn", std::string{2, 1} + slot(6) + slot(7));
+  Write(directory / "mark_cut", std::string{2, 3} + slot(6) + slot(7) + "12345678");
+  Write(directory / "record", std::string(1, 3) + storage::EncodeReplicaRecord(Record()));
+  std::string rows(1, 4);
+  for (uint64_t i = 1; i < 4; ++i)
+    storage::EncodeIndexRow({Index{i}, Offset{0}, 4096 * i, WallTime{1}, WallTime{2}},
+                            FileNumber{9}, &rows);
+  Write(directory / "rows", rows);
+}
+
 void WriteAll(const std::filesystem::path& directory) {
   for (const Codec codec :
        {Codec::kNone, Codec::kGzip, Codec::kSnappy, Codec::kLz4, Codec::kZstd}) {
@@ -78,6 +152,7 @@ void WriteAll(const std::filesystem::path& directory) {
   Write(entries / "segment_start", Seal(EntryKind::kMeta, start, 0).frame.view());
   Write(entries / "segment_start_body", start);
   Write(entries / "trim_body", EncodeMeta(Trim{Offset{77}}));
+  WriteDirectorySeeds(directory / "directory_fuzz");
 }
 
 }  // namespace
