@@ -1,4 +1,4 @@
-// Writes the seed inputs of record_batch_fuzz, entry_fuzz and directory_fuzz below the directory
+// Writes the seed inputs of record_batch_fuzz, entry_fuzz, directory_fuzz and packet_fuzz below the directory
 // given. The seeds are kept in tests/fuzz/corpus; run this again when a format gains something that
 // mutation hardly finds.
 #include <cstdio>
@@ -14,6 +14,7 @@
 #include "common/entry.h"
 #include "common/meta_entry.h"
 #include "common/record_batch_builder.h"
+#include "raft/shell/packet.h"
 #include "storage/format/file_header.h"
 #include "storage/format/journal_mark.h"
 #include "storage/format/replica_record.h"
@@ -155,6 +156,52 @@ void WriteAll(const std::filesystem::path& directory) {
   WriteDirectorySeeds(directory / "directory_fuzz");
 }
 
+// One packet with a message of each kind.
+std::string PacketWith(std::vector<raft::MessageBody> bodies, bool heartbeat) {
+  raft::Packet packet{NodeId{1}, NodeId{2}, std::nullopt, {}};
+  if (heartbeat) {
+    packet.heartbeat.emplace();
+    packet.heartbeat->newest = {3, 9};
+    packet.heartbeat->through = 9;
+    packet.heartbeat->led = {{GroupId{70'000}, Term{3}, true}, {GroupId{70'001}, Term{4}, false}};
+    packet.heartbeat->not_led = {GroupId{70'002}};
+  }
+  for (raft::MessageBody& body : bodies)
+    packet.messages.push_back({GroupId{70'000},
+                               {NodeId{1}, ReplicaEpoch{1}},
+                               {NodeId{2}, ReplicaEpoch{1}},
+                               Term{3},
+                               std::move(body)});
+  const raft::OutgoingPacket out = raft::EncodePacket(packet);
+  std::string bytes = out.head;
+  for (const SharedBytes& part : out.parts) bytes.append(part.view());
+  return bytes;
+}
+
+void WritePackets(const std::filesystem::path& directory) {
+  raft::InstallPoint point;
+  point.end = {Index{5}, Term{3}, Offset{100}, WallTime{7}};
+  point.configuration.configuration.voters = {{NodeId{1}, ReplicaEpoch{1}}};
+  point.epochs = {{Term{1}, Index{1}, Offset{0}}};
+  const raft::FollowerReport report{Index{4}, Index{5}, Index{3}, Index{2}, false};
+  raft::AppendRequest append{Index{4}, Term{3}, Index{3}, Index{1}, {}};
+  append.entries.push_back(Seal(EntryKind::kData, Batch(Codec::kNone, 2), 2));
+  append.entries.push_back(Seal(EntryKind::kBarrier, "", 0));
+  Write(directory / "heartbeat", PacketWith({}, true));
+  Write(directory / "votes", PacketWith({raft::VoteRequest{true, false, Index{5}, Term{3}},
+                                         raft::VoteReply{false, true, Term{4}}},
+                                        false));
+  Write(directory / "append", PacketWith({append}, true));
+  Write(directory / "replies",
+        PacketWith({raft::AppendReply{true, report, Index{4}, Index{2}, Term{1}},
+                    raft::HeartbeatReply{report}, raft::InstallReply{report}},
+                   false));
+  Write(directory / "others",
+        PacketWith({raft::Heartbeat{Index{3}, Index{1}, true}, raft::InstallRequest{point},
+                    raft::ReadProbe{5}, raft::ReadProbeReply{5}, raft::TimeoutNow{}},
+                   false));
+}
+
 }  // namespace
 }  // namespace varve
 
@@ -164,5 +211,6 @@ int main(int argc, char** argv) {
     return 2;
   }
   varve::WriteAll(argv[1]);
+  varve::WritePackets(std::filesystem::path(argv[1]) / "packet_fuzz");
   return 0;
 }
