@@ -251,6 +251,7 @@ class Core {
   void On(const Message& message, const HeartbeatReply& reply);
   void On(const PeerAlive& alive);
   void On(const PeerLost& lost);
+  [[nodiscard]] uint64_t TicksBehindOthers(ReplicaId lost) const;
   void RaiseFloor();
 
   // install.cc

@@ -33,6 +33,14 @@ class RecordingListener final : public GroupListener {
     Hear(StrCat(result.id, ": ", Describe(result)));
   }
 
+  void OnRead(ReadResult result) override {
+    Hear(result.index ? StrCat("read ", result.id, " at ", *result.index)
+                      : StrCat("read ", result.id, " refused"));
+  }
+  void OnPrepareInstall(const PrepareInstall& /*prepare*/) override { Hear("prepare install"); }
+  void OnStageInstall(const StageInstall& /*stage*/) override { Hear("stage install"); }
+  void OnRefusedMessage(const RefusedMessage& /*refused*/) override { Hear("refused message"); }
+
   Log heard;
   std::map<ProposalId, int> finals;
   std::function<void(const std::string&)> react;  // called at the end of every callback

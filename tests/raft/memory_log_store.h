@@ -15,7 +15,9 @@ namespace varve::raft {
 class MemoryLogStore final : public LogStore {
  public:
   // `max_delay` 0: nothing completes before Release.
-  MemoryLogStore(SimScheduler& scheduler, Executor& shard, Nanos max_delay, CoreState durable);
+  // `entries`: those of the log behind the bootstrap entry, as a store before this one had them.
+  MemoryLogStore(SimScheduler& scheduler, Executor& shard, Nanos max_delay, CoreState durable,
+                 std::vector<Entry> entries = {});
 
   [[nodiscard]] LogEnd end() const override { return durable_.end; }
   [[nodiscard]] LogStart start() const override { return durable_.start; }
@@ -25,6 +27,9 @@ class MemoryLogStore final : public LogStore {
   [[nodiscard]] std::vector<LogEnd> ends() const override { return durable_.ends; }
   [[nodiscard]] std::vector<EpochStart> epochs() const override { return durable_.epochs; }
   void Write(LogWrite write, Done done) override;
+  void Install(const InstallPoint& point, LogWrite write, Done done) override;
+  // Of what is durable; not the bootstrap entry.
+  void Read(Index from, size_t max_bytes, Entries done) override;
 
   // Completes what waits, in tasks of the shard.
   void Release();
@@ -39,10 +44,13 @@ class MemoryLogStore final : public LogStore {
 
  private:
   struct Pending {
+    std::optional<InstallPoint> install;
     LogWrite write;
     Done done;
   };
+  void Submit(Pending pending);
   void CompleteOldest();
+  void Replace(const InstallPoint& point);
   void Apply(const LogWrite& write);
   void Truncate(Index from);
 
