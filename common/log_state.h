@@ -63,6 +63,9 @@ struct LogWrite {
   Index commit_index;
   // Configurations after this write, when they changed.
   std::optional<Configurations> configurations;
+  // Frame bytes of the entries with records that another replica sent: their room in memory is
+  // not reserved yet, as it is for what was admitted here.
+  size_t received_bytes = 0;
 };
 
 }  // namespace varve

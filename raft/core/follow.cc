@@ -108,6 +108,8 @@ void Core::TakeEntries(const AppendRequest& append, size_t known, size_t until) 
       configuration = *DecodeConfiguration(entry.payload());
     }
     WriteEntry(entry, std::move(configuration));
+    if (!entry.header.zero_width())
+      effects_.disk.back().write.received_bytes += entry.header.frame_bytes();
   }
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "raft/core/message.h"
+#include "raft/shell/packet.h"
 
 namespace varve::raft {
 
@@ -25,6 +26,8 @@ class GroupPeers {
   virtual ~GroupPeers() = default;
   // Each may be lost, doubled or late.
   virtual void Send(std::vector<Message> messages) = 0;
+  // On the bulk lane, behind messages that wait.
+  virtual void SendPiece(PieceMessage piece) = 0;
   // This node leads the group, or (nullopt) does not any more. With `quiet` the node's heartbeats
   // are to vouch for the group.
   virtual void SetLeadership(GroupId group, std::optional<Leadership> leadership) = 0;
@@ -54,6 +57,7 @@ class GroupRouter {
   virtual ~GroupRouter() = default;
   // Messages of one packet; those to groups that are not here are dropped.
   virtual void Deliver(std::vector<Message> messages) = 0;
+  virtual void DeliverPieces(std::vector<PieceMessage> pieces) = 0;
   virtual void Tell(std::vector<PeerNews> news) = 0;
 };
 

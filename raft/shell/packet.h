@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <variant>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -61,11 +62,34 @@ struct NodeHeartbeat {
   bool operator==(const NodeHeartbeat&) const = default;
 };
 
+// Asks for entries [from, through] of a committed part of a log, for an install or a repair: as
+// many as fit `max_bytes`, at least one.
+struct PieceRequest {
+  GroupId group;
+  ReplicaId from_replica;
+  ReplicaId to_replica;
+  uint64_t token = 0;  // of who asks, echoed
+  Index from;
+  Index through;
+  uint32_t max_bytes = 0;
+};
+// The answer; without entries when they are not there, or not readable.
+struct Piece {
+  GroupId group;
+  ReplicaId from_replica;
+  ReplicaId to_replica;
+  uint64_t token = 0;
+  Index from;
+  std::vector<Entry> entries;
+};
+using PieceMessage = std::variant<PieceRequest, Piece>;
+
 struct Packet {
   NodeId from;
   NodeId to;
   std::optional<NodeHeartbeat> heartbeat;
   std::vector<Message> messages;  // all from `from` and to `to`
+  std::vector<PieceMessage> pieces;
 };
 
 // The entries' frames are shared, not copied.
@@ -78,6 +102,8 @@ absl::StatusOr<Packet> DecodePacket(const SharedBytes& bytes);
 
 // Bytes of the entries of a message, which count for kPacketBytes.
 [[nodiscard]] size_t EntryBytes(const Message& message);
+[[nodiscard]] size_t EntryBytes(const PieceMessage& message);
+[[nodiscard]] NodeId ReceiverOf(const PieceMessage& message);
 
 }  // namespace varve::raft
 

@@ -77,12 +77,14 @@ class MessageReader {
     if (!in_->ok()) return Bad("a message is cut");
     return message;
   }
+  absl::StatusOr<PieceMessage> ReadPiece();
   // Where the frames of the entries end.
   [[nodiscard]] size_t end() const { return next_part_; }
 
  private:
   absl::StatusOr<MessageBody> ReadBody(uint8_t code, GroupId group, absl::Status* status);
   absl::StatusOr<MessageBody> ReadAppend(GroupId group);
+  absl::StatusOr<std::vector<Entry>> ReadEntries(GroupId group);
   absl::Status ReadEntry(GroupId group, uint32_t frame_bytes, std::vector<Entry>* entries);
   MessageBody ReadVote(bool pre, absl::Status* status) {
     VoteRequest request;
@@ -164,13 +166,40 @@ absl::StatusOr<MessageBody> MessageReader::ReadAppend(GroupId group) {
   append.prev_term = Term{in_->Get<uint64_t>()};
   append.commit = Index{in_->Get<uint64_t>()};
   append.floor = Index{in_->Get<uint64_t>()};
+  VARVE_ASSIGN_OR_RETURN(append.entries, ReadEntries(group));
+  return append;
+}
+
+absl::StatusOr<std::vector<Entry>> MessageReader::ReadEntries(GroupId group) {
   const auto count = in_->Get<uint32_t>();
   if (count > in_->remaining() / sizeof(uint32_t))
-    return Bad("an append names ", count, " entries and has ", in_->remaining(), " bytes");
-  append.entries.reserve(count);
+    return Bad("it names ", count, " entries and has ", in_->remaining(), " bytes");
+  std::vector<Entry> entries;
+  entries.reserve(count);
   for (uint32_t i = 0; i < count; ++i)
-    VARVE_RETURN_IF_ERROR(ReadEntry(group, in_->Get<uint32_t>(), &append.entries));
-  return append;
+    VARVE_RETURN_IF_ERROR(ReadEntry(group, in_->Get<uint32_t>(), &entries));
+  return entries;
+}
+
+absl::StatusOr<PieceMessage> MessageReader::ReadPiece() {
+  const auto code = in_->Get<uint8_t>();
+  const GroupId group{in_->Get<uint64_t>()};
+  const ReplicaId from{from_, ReplicaEpoch{in_->Get<uint32_t>()}};
+  const ReplicaId to{to_, ReplicaEpoch{in_->Get<uint32_t>()}};
+  const auto token = in_->Get<uint64_t>();
+  const Index first{in_->Get<uint64_t>()};
+  PieceMessage out;
+  if (code == wire::kPieceCode<PieceRequest>) {
+    const Index through{in_->Get<uint64_t>()};
+    out = PieceRequest{group, from, to, token, first, through, in_->Get<uint32_t>()};
+  } else if (code == wire::kPieceCode<Piece>) {
+    VARVE_ASSIGN_OR_RETURN(std::vector<Entry> entries, ReadEntries(group));
+    out = Piece{group, from, to, token, first, std::move(entries)};
+  } else {
+    return Bad("piece type ", static_cast<int>(code), " is unknown");
+  }
+  if (!in_->ok()) return Bad("a piece is cut");
+  return out;
 }
 
 absl::Status MessageReader::ReadEntry(GroupId group, uint32_t frame_bytes,
@@ -281,6 +310,14 @@ absl::StatusOr<Packet> DecodePacket(const SharedBytes& bytes) {
   for (uint32_t i = 0; i < count; ++i) {
     VARVE_ASSIGN_OR_RETURN(Message message, reader.Read());
     packet.messages.push_back(std::move(message));
+  }
+  const auto pieces = in.Get<uint32_t>();
+  if (pieces > in.remaining() / wire::kPieceHeadBytes)
+    return Bad(pieces, " pieces in ", in.remaining(), " bytes");
+  packet.pieces.reserve(pieces);
+  for (uint32_t i = 0; i < pieces; ++i) {
+    VARVE_ASSIGN_OR_RETURN(PieceMessage piece, reader.ReadPiece());
+    packet.pieces.push_back(std::move(piece));
   }
   if (!in.ok() || in.remaining() > 0 || reader.end() != bytes.size())
     return Bad("it does not end where its messages do");

@@ -1,4 +1,7 @@
 // Bytes of packets: writing. The layout is in docs/peer_protocol.md, "Packets".
+#include <type_traits>
+
+#include "common/config.h"
 #include "common/crc32c.h"
 #include "raft/shell/packet.h"
 #include "raft/shell/packet_layout.h"
@@ -33,6 +36,21 @@ void PutPoint(const InstallPoint& point, ByteWriter* out) {
   }
 }
 
+size_t BytesOf(const std::vector<Entry>& entries) {
+  size_t sum = 0;
+  for (const Entry& entry : entries) sum += entry.frame.size();
+  return sum;
+}
+
+void PutEntries(const std::vector<Entry>& entries, ByteWriter* out,
+                std::vector<SharedBytes>* parts) {
+  out->Put(static_cast<uint32_t>(entries.size()));
+  for (const Entry& entry : entries) {
+    out->Put(static_cast<uint32_t>(entry.frame.size()));
+    parts->push_back(entry.frame);
+  }
+}
+
 struct PutBody {
   ByteWriter* out;
   std::vector<SharedBytes>* parts;
@@ -51,11 +69,7 @@ struct PutBody {
     out->Put(append.prev_term.value());
     out->Put(append.commit.value());
     out->Put(append.floor.value());
-    out->Put(static_cast<uint32_t>(append.entries.size()));
-    for (const Entry& entry : append.entries) {
-      out->Put(static_cast<uint32_t>(entry.frame.size()));
-      parts->push_back(entry.frame);
-    }
+    PutEntries(append.entries, out, parts);
   }
   void operator()(const AppendReply& reply) const {
     out->Put(static_cast<uint8_t>(reply.rejected));
@@ -84,6 +98,25 @@ void PutMessage(const Message& message, ByteWriter* out, std::vector<SharedBytes
   out->Put(message.to.epoch.value());
   out->Put(message.term.value());
   std::visit(PutBody{out, parts}, message.body);
+}
+
+void PutPiece(const PieceMessage& message, ByteWriter* out, std::vector<SharedBytes>* parts) {
+  std::visit(
+      [&](const auto& piece) {
+        out->Put(wire::kPieceCode<std::decay_t<decltype(piece)>>);
+        out->Put(piece.group.value());
+        out->Put(piece.from_replica.epoch.value());
+        out->Put(piece.to_replica.epoch.value());
+        out->Put(piece.token);
+        out->Put(piece.from.value());
+      },
+      message);
+  if (const auto* request = std::get_if<PieceRequest>(&message)) {
+    out->Put(request->through.value());
+    out->Put(request->max_bytes);
+  } else {
+    PutEntries(std::get<Piece>(message).entries, out, parts);
+  }
 }
 
 void PutVersion(const TableVersion& version, ByteWriter* out) {
@@ -119,10 +152,16 @@ void PutHeartbeat(const NodeHeartbeat& heartbeat, ByteWriter* out) {
 
 size_t EntryBytes(const Message& message) {
   const auto* append = std::get_if<AppendRequest>(&message.body);
-  if (append == nullptr) return 0;
-  size_t sum = 0;
-  for (const Entry& entry : append->entries) sum += entry.frame.size();
-  return sum;
+  return append == nullptr ? 0 : BytesOf(append->entries);
+}
+
+size_t EntryBytes(const PieceMessage& message) {
+  const auto* piece = std::get_if<Piece>(&message);
+  return piece == nullptr ? 0 : BytesOf(piece->entries);
+}
+
+NodeId ReceiverOf(const PieceMessage& message) {
+  return std::visit([](const auto& piece) { return piece.to_replica.node; }, message);
 }
 
 OutgoingPacket EncodePacket(const Packet& packet) {
@@ -138,6 +177,8 @@ OutgoingPacket EncodePacket(const Packet& packet) {
   }
   writer.Put(static_cast<uint32_t>(packet.messages.size()));
   for (const Message& message : packet.messages) PutMessage(message, &writer, &out.parts);
+  writer.Put(static_cast<uint32_t>(packet.pieces.size()));
+  for (const PieceMessage& piece : packet.pieces) PutPiece(piece, &writer, &out.parts);
 
   ByteWriter head(&out.head);
   head.Put(wire::kMagic);

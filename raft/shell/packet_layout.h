@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "common/bytes.h"
-#include "raft/core/message.h"
+#include "raft/shell/packet.h"
 
 namespace varve::raft::wire {
 
@@ -49,6 +49,14 @@ inline constexpr size_t kEpochBytes = 24;
   }
   return 0;
 }
+
+template <class Piece>
+inline constexpr uint8_t kPieceCode = 0;
+template <>
+inline constexpr uint8_t kPieceCode<PieceRequest> = 1;
+template <>
+inline constexpr uint8_t kPieceCode<Piece> = 2;
+inline constexpr size_t kPieceHeadBytes = 33;
 
 }  // namespace varve::raft::wire
 

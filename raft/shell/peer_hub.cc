@@ -85,6 +85,19 @@ void PeerHub::Enqueue(Message message) {
   state.waiting.push_back(std::move(message));
 }
 
+// Who asks for pieces asks for one at a time, so that they need no bound of their own.
+void PeerHub::SendPiece(PieceMessage piece) {
+  Post([this, piece = std::move(piece)]() mutable {
+    const NodeId node = ReceiverOf(piece);
+    const auto at = peers_.find(node);
+    if (at == peers_.end()) return;
+    LaneState& state = at->second.lanes[static_cast<size_t>(Lane::kBulk)];
+    if (!state.up) return;
+    state.pieces.push_back(std::move(piece));
+    Flush(node, at->second, Lane::kBulk);
+  });
+}
+
 void PeerHub::FlushAll() {
   for (auto& [node, peer] : peers_) {
     Flush(node, peer, Lane::kControl);
@@ -96,15 +109,22 @@ void PeerHub::FlushAll() {
 void PeerHub::Flush(NodeId node, Peer& peer, Lane lane) {
   LaneState& state = peer.lanes[static_cast<size_t>(lane)];
   const bool beat = lane == Lane::kControl && peer.heartbeat_due;
-  if (!state.ready || (state.waiting.empty() && !beat)) return;
-  Packet packet{options_.self, node, std::nullopt, {}};
+  if (!state.ready || (state.waiting.empty() && state.pieces.empty() && !beat)) return;
+  Packet packet{options_.self, node, std::nullopt, {}, {}};
   if (beat) {
     peer.heartbeat_due = false;
     packet.heartbeat = MakeHeartbeat(node, peer);
   }
   state.in_flight.clear();
+  // Packets of messages and pieces in turn, so that neither keeps the other out.
+  const bool piece = !state.pieces.empty() && (state.waiting.empty() || !state.piece_went_last);
+  state.piece_went_last = piece;
+  if (piece) {
+    packet.pieces.push_back(std::move(state.pieces.front()));
+    state.pieces.pop_front();
+  }
   size_t bytes = 0;
-  while (!state.waiting.empty() && bytes < kPacketBytes &&
+  while (!piece && !state.waiting.empty() && bytes < kPacketBytes &&
          packet.messages.size() < kMaxPacketMessages) {
     const size_t more = EntryBytes(state.waiting.front());
     if (bytes > 0 && bytes + more > kPacketBytes) break;
@@ -181,6 +201,7 @@ void PeerHub::OnPacket(NodeId from, Lane /*lane*/, SharedBytes bytes) {
     Post([this, from, heartbeat = *std::move(packet->heartbeat)] { OnHeartbeat(from, heartbeat); });
   }
   if (!packet->messages.empty()) router_.Deliver(std::move(packet->messages));
+  if (!packet->pieces.empty()) router_.DeliverPieces(std::move(packet->pieces));
 }
 
 void PeerHub::Describe(absl::AnyInvocable<void(std::vector<PeerState>, PeerHubStats)> use) {

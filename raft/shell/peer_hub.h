@@ -81,6 +81,7 @@ class PeerHub final : public GroupPeers, private TransportListener {
   void Stop(Task done);
   void SetPeers(std::map<NodeId, std::string> addresses);
   void Send(std::vector<Message> messages) override;
+  void SendPiece(PieceMessage piece) override;
   void SetLeadership(GroupId group, std::optional<Leadership> leadership) override;
   void Ask(GroupId group) override;
   // `use` runs on `home`.
@@ -91,6 +92,8 @@ class PeerHub final : public GroupPeers, private TransportListener {
     bool up = false;
     bool ready = false;  // takes a packet now
     std::deque<Message> waiting;
+    std::deque<PieceMessage> pieces;
+    bool piece_went_last = false;
     size_t waiting_bytes = 0;
     MonoTime sent_at;
     std::vector<GroupId> in_flight;  // groups with entries in the packet under way

@@ -11,19 +11,24 @@ namespace varve::server {
 
 Partition::Partition(PartitionOptions options, std::unique_ptr<storage::PartitionLog> log,
                      storage::DataDirectory& directory, Executor& shard, const Clock& clock,
-                     ClockWatch& clock_watch)
+                     ClockWatch& clock_watch, raft::GroupPeers* peers)
     : options_(options),
       directory_(directory),
       shard_(shard),
       clock_(clock),
       clock_watch_(clock_watch),
       log_(std::move(log)),
-      log_store_(*log_),
+      log_store_(*log_, directory, shard),
+      peers_(peers),
       policy_(options.policy),
       self_(std::make_shared<Partition*>(this)) {
-  raft_ = std::make_unique<raft::Group>(
-      raft::CoreOptions{options_.group, options_.self, limits::kMaxUncommittedBytes}, log_store_,
-      shard_, clock_, static_cast<raft::GroupListener&>(*this));
+  raft::CoreOptions core{options_.group, options_.self, limits::kMaxUncommittedBytes};
+  core.seed = options_.seed;
+  core.start_grace = true;
+  start_told_ = log_->start().index;
+  raft_ = std::make_unique<raft::Group>(core, log_store_, shard_, clock_,
+                                        static_cast<raft::GroupListener&>(*this), peers_);
+  if (peers_ != nullptr) puller_.emplace(options_.group, options_.self, *peers_, shard_, clock_);
 }
 
 Partition::~Partition() {
@@ -33,13 +38,17 @@ Partition::~Partition() {
 
 // A suspect replica is given no time: it neither votes nor leads.
 void Partition::Start() {
-  if (log_->suspicion().ok()) raft_->Start();
+  if (!log_->suspicion().ok()) return;
+  raft_->Start();
+  RepairDamage();
 }
 
 void Partition::Stop() {
   if (stopped_) return;
   stopped_ = true;
   shard_.Cancel(std::exchange(review_timer_, TimerId{}));
+  shard_.Cancel(std::exchange(repair_timer_, TimerId{}));
+  if (puller_) puller_->Cancel();
   raft_->Stop();
   const absl::Status unknown = MakeError(
       Reason::OUTCOME_UNKNOWN, "the broker stopped before the batch was known to be committed");

@@ -14,6 +14,7 @@
 #include "common/executor.h"
 #include "raft/group.h"
 #include "server/partition/clock_watch.h"
+#include "server/partition/log_puller.h"
 #include "server/partition/log_store_adapter.h"
 #include "server/service/messages.h"
 #include "storage/data_directory.h"
@@ -34,6 +35,7 @@ struct PartitionOptions {
   GroupId group;
   ReplicaId self;
   LogPolicy policy;
+  uint64_t seed = 1;  // of election timeouts; another one on each node
 };
 
 struct AppendOutcome {
@@ -65,11 +67,22 @@ class Partition final : private raft::GroupListener {
 
   Partition(PartitionOptions options, std::unique_ptr<storage::PartitionLog> log,
             storage::DataDirectory& directory, Executor& shard, const Clock& clock,
-            ClockWatch& clock_watch);
+            ClockWatch& clock_watch, raft::GroupPeers* peers);
   ~Partition() override;
 
   // Joins the group: a single voter elects itself.
   void Start();
+  // What comes from other nodes for this replica.
+  void Receive(std::vector<raft::Message> messages);
+  void ReceivePiece(raft::PieceMessage piece);
+  void Hear(const raft::PeerNews& news);
+  // Hands leadership to `target`, or to whom it fits best when that is empty.
+  void TransferLeadership(ReplicaId target);
+  // The disk stalls, or is full, or is not any more.
+  void SetDiskSlow(bool slow);
+  void SetDiskFull(bool full);
+  // Damage was found: closed segments that hold it are fetched from another replica.
+  void RepairDamage();
   void Stop();
 
   // Proposes one validated batch of `records` records. NOT_LEADER and LEADER_UNKNOWN when another
@@ -117,6 +130,11 @@ class Partition final : private raft::GroupListener {
   [[nodiscard]] NodeId leader() const;
   [[nodiscard]] uint64_t size_bytes() const { return log_->size_bytes(); }
   [[nodiscard]] Index commit_index() const;
+  [[nodiscard]] const raft::Core& core() const { return raft_->core(); }
+  [[nodiscard]] bool asleep() const { return raft_->asleep(); }
+  [[nodiscard]] ReplicaId self() const { return options_.self; }
+  // Messages that no correct replica sends.
+  [[nodiscard]] uint64_t refused_messages() const { return refused_messages_; }
   [[nodiscard]] Executor& shard() { return shard_; }
 
  private:
@@ -129,7 +147,17 @@ class Partition final : private raft::GroupListener {
   void OnProposal(raft::ProposalResult result) override;
   void OnRoleChange(const raft::RoleChange& change) override;
   void OnLeadershipConfirmed() override;
+  void OnRead(raft::ReadResult result) override;
+  void OnPrepareInstall(const raft::PrepareInstall& prepare) override;
+  void OnStageInstall(const raft::StageInstall& stage) override;
+  void OnRefusedMessage(const raft::RefusedMessage& refused) override;
 
+  // partition_install.cc
+  [[nodiscard]] std::optional<raft::InstallPoint> MakeInstallPoint(Index at_least) const;
+  void ServePiece(const raft::PieceRequest& request);
+  void FinishRepair(absl::StatusOr<std::unique_ptr<storage::StagedLog>> staged);
+  void ArmRepair();
+  [[nodiscard]] ReplicaId RepairSource();
   void AdmitWaiting();
   bool ReserveDirty(size_t bytes);
   void ProposeBatch(PendingAppend append);
@@ -160,6 +188,12 @@ class Partition final : private raft::GroupListener {
   std::unique_ptr<storage::PartitionLog> log_;
   LogStoreAdapter log_store_;
   std::unique_ptr<raft::Group> raft_;
+  raft::GroupPeers* const peers_;
+  std::optional<LogPuller> puller_;  // with peers
+  TimerId repair_timer_;
+  uint64_t repair_attempts_ = 0;
+  uint64_t refused_messages_ = 0;
+  Index start_told_;  // log start that the core knows
   bool stopped_ = false;
 
   std::deque<PendingAppend> waiting_for_room_;  // for the dirty budget, in order

@@ -8,8 +8,11 @@
 namespace varve::server {
 
 PartitionHost::PartitionHost(storage::DataDirectory& directory, std::vector<Executor*> shards,
-                             const Clock& clock)
-    : directory_(directory), clock_(clock), clock_watch_(clock, directory.newest_append_time()) {
+                             const Clock& clock, uint64_t seed)
+    : directory_(directory),
+      clock_(clock),
+      seed_(seed),
+      clock_watch_(clock, directory.newest_append_time()) {
   VARVE_CHECK(!shards.empty());
   for (Executor* executor : shards) {
     shards_.push_back(std::make_unique<Shard>());
@@ -93,8 +96,10 @@ void PartitionHost::OnCreated(Shard& shard, PartitionOptions options,
 
 void PartitionHost::Adopt(Shard& shard, const PartitionOptions& options,
                           std::unique_ptr<storage::PartitionLog> log) {
-  auto partition = std::make_unique<Partition>(options, std::move(log), directory_, *shard.executor,
-                                               clock_, clock_watch_);
+  PartitionOptions seeded = options;
+  seeded.seed = seed_ ^ (options.group.value() * 0x9E3779B97F4A7C15);
+  auto partition = std::make_unique<Partition>(seeded, std::move(log), directory_, *shard.executor,
+                                               clock_, clock_watch_, peers_);
   Partition* raw = partition.get();
   shard.partitions.emplace(options.group, std::move(partition));
   size_.fetch_add(1, std::memory_order_relaxed);
@@ -121,9 +126,59 @@ void PartitionHost::RemoveOnShard(Shard& shard, GroupId group,
 }
 
 void PartitionHost::ReviewRetention() {
+  ForEach([](Partition& partition) { partition.ReviewRetention(); });
+}
+
+void PartitionHost::ForEach(std::function<void(Partition&)> use) {
   for (auto& shard : shards_) {
-    shard->executor->Post([&shard = *shard] {
-      for (auto& [group, partition] : shard.partitions) partition->ReviewRetention();
+    shard->executor->Post([&shard = *shard, use] {
+      for (auto& [group, partition] : shard.partitions) use(*partition);
+    });
+  }
+}
+
+// --- From other nodes
+// -----------------------------------------------------------------------------
+
+// One task for each shard that a packet concerns, and one step of the core's effects for each
+// group.
+void PartitionHost::Deliver(std::vector<raft::Message> messages) {
+  std::vector<std::map<GroupId, std::vector<raft::Message>>> by_shard(shards_.size());
+  for (raft::Message& message : messages) {
+    const GroupId group = message.group;
+    by_shard[group.value() % shards_.size()][group].push_back(std::move(message));
+  }
+  for (size_t i = 0; i < shards_.size(); ++i) {
+    if (by_shard[i].empty()) continue;
+    shards_[i]->executor->Post([&shard = *shards_[i], groups = std::move(by_shard[i])]() mutable {
+      for (auto& [group, mine] : groups) {
+        const auto at = shard.partitions.find(group);
+        if (at != shard.partitions.end()) at->second->Receive(std::move(mine));
+      }
+    });
+  }
+}
+
+void PartitionHost::DeliverPieces(std::vector<raft::PieceMessage> pieces) {
+  for (raft::PieceMessage& piece : pieces) {
+    const GroupId group = std::visit([](const auto& p) { return p.group; }, piece);
+    With(group, [piece = std::move(piece)](Partition* partition) mutable {
+      if (partition != nullptr) partition->ReceivePiece(std::move(piece));
+    });
+  }
+}
+
+void PartitionHost::Tell(std::vector<raft::PeerNews> news) {
+  std::vector<std::vector<raft::PeerNews>> by_shard(shards_.size());
+  for (const raft::PeerNews& item : news)
+    by_shard[item.group.value() % shards_.size()].push_back(item);
+  for (size_t i = 0; i < shards_.size(); ++i) {
+    if (by_shard[i].empty()) continue;
+    shards_[i]->executor->Post([&shard = *shards_[i], mine = std::move(by_shard[i])] {
+      for (const raft::PeerNews& item : mine) {
+        const auto at = shard.partitions.find(item.group);
+        if (at != shard.partitions.end()) at->second->Hear(item);
+      }
     });
   }
 }

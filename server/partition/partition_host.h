@@ -3,6 +3,7 @@
 #define VARVE_SERVER_PARTITION_PARTITION_HOST_H_
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -25,13 +26,21 @@ struct Placement {
 
 // Thread-safe; every callback runs on the shard of the group it is about. A group's shard is a
 // function of its id and the number of shards, and never stored.
-class PartitionHost {
+class PartitionHost final : public raft::GroupRouter {
  public:
-  // All must outlive the host. `shards` is not empty.
+  // All must outlive the host. `shards` is not empty. `seed`: of the partitions' elections.
   PartitionHost(storage::DataDirectory& directory, std::vector<Executor*> shards,
-                const Clock& clock);
+                const Clock& clock, uint64_t seed);
   // Partitions must have been stopped (StopAll) or their shards no longer run.
-  ~PartitionHost();
+  ~PartitionHost() override;
+
+  // Where messages of the partitions that are placed from now on go to. Before the first one.
+  void SetPeers(raft::GroupPeers* peers) { peers_ = peers; }
+  void Deliver(std::vector<raft::Message> messages) override;
+  void DeliverPieces(std::vector<raft::PieceMessage> pieces) override;
+  void Tell(std::vector<raft::PeerNews> news) override;
+  // Runs `use` for each partition, on its shard.
+  void ForEach(std::function<void(Partition&)> use);
 
   // Opens the group's log, or creates it, and starts the partition. Placing what is already here
   // gives it the policy. `done` gets the error of storage, if any.
@@ -77,6 +86,8 @@ class PartitionHost {
 
   storage::DataDirectory& directory_;
   const Clock& clock_;
+  const uint64_t seed_;
+  raft::GroupPeers* peers_ = nullptr;
   ClockWatch clock_watch_;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::atomic<uint64_t> size_{0};

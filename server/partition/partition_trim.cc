@@ -64,10 +64,15 @@ void Partition::FinishTrim(TrimDone done, const raft::ProposalResult& result) {
 // A log that nobody writes to learns of a commit only this way. Nothing waits for the write: after
 // a crash the same entry is committed again.
 void Partition::ApplyTrims(Index committed) {
-  if (!log_->TrimDue(committed)) return;
-  LogWrite write;
-  write.commit_index = committed;
-  log_->Write(std::move(write), [](const absl::Status&) {});
+  if (log_->TrimDue(committed)) {
+    LogWrite write;
+    write.commit_index = committed;
+    log_->Write(std::move(write), [](const absl::Status&) {});
+  }
+  const LogStart start = log_->start();
+  if (start.index <= start_told_) return;
+  start_told_ = start.index;
+  raft_->Give(raft::LogStartMoved{start});
 }
 
 // --- Retention

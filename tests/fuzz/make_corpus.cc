@@ -158,13 +158,18 @@ void WriteAll(const std::filesystem::path& directory) {
 
 // One packet with a message of each kind.
 std::string PacketWith(std::vector<raft::MessageBody> bodies, bool heartbeat) {
-  raft::Packet packet{NodeId{1}, NodeId{2}, std::nullopt, {}};
+  raft::Packet packet{NodeId{1}, NodeId{2}, std::nullopt, {}, {}};
   if (heartbeat) {
     packet.heartbeat.emplace();
     packet.heartbeat->newest = {3, 9};
     packet.heartbeat->through = 9;
     packet.heartbeat->led = {{GroupId{70'000}, Term{3}, true}, {GroupId{70'001}, Term{4}, false}};
     packet.heartbeat->not_led = {GroupId{70'002}};
+    const ReplicaId from{NodeId{1}, ReplicaEpoch{1}}, to{NodeId{2}, ReplicaEpoch{1}};
+    packet.pieces.emplace_back(
+        raft::PieceRequest{GroupId{70'000}, from, to, 9, Index{1}, Index{5}, 1 << 20});
+    packet.pieces.emplace_back(
+        raft::Piece{GroupId{70'000}, from, to, 9, Index{5}, {Seal(EntryKind::kBarrier, "", 0)}});
   }
   for (raft::MessageBody& body : bodies)
     packet.messages.push_back({GroupId{70'000},

@@ -60,7 +60,10 @@ class SegmentLogHost final : public LogStoreHost {
   }
 
  private:
-  void Adapt() { adapter_ = std::make_unique<LogStoreAdapter>(host_.log(kConformanceGroup)); }
+  void Adapt() {
+    adapter_ = std::make_unique<LogStoreAdapter>(host_.log(kConformanceGroup), *host_.directory,
+                                                 *host_.shard);
+  }
 
   storage::DirectoryHost host_;
   FaultyFileSystem faulty_{host_.disk};

@@ -80,7 +80,7 @@ MessageBody SomeBody(size_t which, GroupId group, Random& random) {
 }
 
 Packet SomePacket(Random& random) {
-  Packet packet{kFrom, kTo, std::nullopt, {}};
+  Packet packet{kFrom, kTo, std::nullopt, {}, {}};
   if (random.Below(2) == 0) {
     NodeHeartbeat& heartbeat = packet.heartbeat.emplace();
     heartbeat.newest = {7, 30};
@@ -102,6 +102,18 @@ Packet SomePacket(Random& random) {
                                {kTo, ReplicaEpoch{2}},
                                Term{random.Below(9)},
                                SomeBody(random.Below(11), group, random)});
+  }
+  for (uint64_t n = random.Below(4); n > 0; --n) {
+    const GroupId group{random.Below(3) + 65'536};
+    const ReplicaId from{kFrom, ReplicaEpoch{1}}, to{kTo, ReplicaEpoch{4}};
+    if (random.Below(2) == 0) {
+      packet.pieces.emplace_back(PieceRequest{group, from, to, 7, Index{n}, Index{90}, 1000});
+      continue;
+    }
+    Piece piece{group, from, to, 8, Index{n}, {}};
+    for (uint64_t e = random.Below(3); e > 0; --e)
+      piece.entries.push_back(SomeEntry(group, Index{9 - e}, random));
+    packet.pieces.emplace_back(std::move(piece));
   }
   return packet;
 }
@@ -129,6 +141,7 @@ TEST(PacketTest, IsReadBackAsItWasWritten) {
       EXPECT_EQ(TypeOf(read->messages[m]), TypeOf(packet.messages[m]));
       EXPECT_EQ(EntryBytes(read->messages[m]), EntryBytes(packet.messages[m]));
     }
+    ASSERT_EQ(read->pieces.size(), packet.pieces.size());
     // Everything that was written is in what was read.
     EXPECT_EQ(BytesOf(EncodePacket(*read)), bytes);
   }
@@ -139,7 +152,7 @@ TEST(PacketTest, SharesTheFramesOfItsEntries) {
   AppendRequest append;
   append.entries.push_back(SomeEntry(GroupId{9}, Index{1}, *random));
   const char* frame = append.entries[0].frame.view().data();
-  Packet packet{kFrom, kTo, std::nullopt, {}};
+  Packet packet{kFrom, kTo, std::nullopt, {}, {}};
   packet.messages.push_back(
       {GroupId{9}, {kFrom, ReplicaEpoch{1}}, {kTo, ReplicaEpoch{1}}, Term{4}, std::move(append)});
   const OutgoingPacket out = EncodePacket(packet);
@@ -174,7 +187,7 @@ TEST(PacketTest, AnEntryOfAnotherGroupIsRefused) {
   const auto random = SeededRandom(1);
   AppendRequest append;
   append.entries.push_back(SomeEntry(GroupId{9}, Index{1}, *random));
-  Packet packet{kFrom, kTo, std::nullopt, {}};
+  Packet packet{kFrom, kTo, std::nullopt, {}, {}};
   packet.messages.push_back(
       {GroupId{8}, {kFrom, ReplicaEpoch{1}}, {kTo, ReplicaEpoch{1}}, Term{4}, std::move(append)});
   const auto read = DecodePacket(SharedBytes::Take(BytesOf(EncodePacket(packet))));

@@ -59,6 +59,7 @@ class ShellNode final : public GroupRouter, public PeerHubListener {
     void OnRefusedMessage(const RefusedMessage&) override { ++*refused; }
   };
   void Deliver(std::vector<Message> messages) override;
+  void DeliverPieces(std::vector<PieceMessage>) override {}
   void Tell(std::vector<PeerNews> news) override;
   void OnHeartbeat(NodeId, const NodeHeartbeat&) override {}
   void OnLed(NodeId node, const LedView::Changes& changes) override;
