@@ -1,6 +1,6 @@
-// Writes the seed inputs of record_batch_fuzz, entry_fuzz, directory_fuzz and packet_fuzz below the directory
-// given. The seeds are kept in tests/fuzz/corpus; run this again when a format gains something that
-// mutation hardly finds.
+// Writes the seed inputs of record_batch_fuzz, entry_fuzz, directory_fuzz and packet_fuzz below the
+// directory given. The seeds are kept in tests/fuzz/corpus; run this again when a format gains
+// something that mutation hardly finds.
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
