@@ -90,6 +90,7 @@ struct ReplicaFiles {
   uint64_t truncations = 0;
   Index written_index;
   WrittenMark written;
+  SyncPoint synced;  // up to here segments are synced; its file may have left the log since
   std::vector<std::shared_ptr<Segment>> unsynced;
   std::vector<std::shared_ptr<Segment>> retired;  // left the set by a trim; their files are to go
   bool directory_changed = false;

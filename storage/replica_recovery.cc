@@ -110,6 +110,7 @@ absl::Status ReplicaRecovery::Finish() {
     files.written = {record_.last_frame,
                      {record_.segments.back().file, files.segments.back().end,
                       record_.scalars.end.last_index, record_.scalars.end.next_offset}};
+  files.synced = files.written.point;
   return absl::OkStatus();
 }
 

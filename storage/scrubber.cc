@@ -79,29 +79,41 @@ Nanos Scrubber::WaitBetweenPieces() const {
   Nanos pieces = 1;
   for (const auto& replica : TakeReplicas()) {
     std::lock_guard lock(replica->mutex);
-    const auto& segments = replica->segments;
-    for (size_t i = 0; i + 1 < segments.size(); ++i) {
-      if (!IsBehind(replica->group, *segments[i].segment)) continue;
-      pieces += static_cast<Nanos>(segments[i].end / kPieceBytes + 1);
+    for (const PlacedSegment& placed : replica->segments) {
+      if (!IsBehind(replica->group, *placed.segment)) continue;
+      pieces += static_cast<Nanos>(placed.end / kPieceBytes + 1);
     }
   }
   const Nanos left = std::max<Nanos>(begun_ + period_ - clock_.Now(), 0);
   return std::clamp(left / pieces, kShortestWait, std::min(kLongestWait, period_));
 }
 
+// What is not in the file yet comes with a later pass, and damage is known once.
+uint64_t Scrubber::JudgedEnd(const ReplicaFiles& replica, const PlacedSegment& placed) {
+  if (replica.removed || !placed.damage.ok()) return 0;
+  if (&placed != &replica.segments.back()) return placed.written_end == placed.end ? placed.end : 0;
+  if (replica.synced.file != placed.segment->file()) return 0;
+  return std::min(replica.synced.position, placed.written_end);
+}
+
 bool Scrubber::FindNext() {
   for (const auto& replica : TakeReplicas()) {
     if (replica->group < group_) continue;
     std::lock_guard lock(replica->mutex);
-    const auto& segments = replica->segments;
-    for (size_t i = 0; i + 1 < segments.size(); ++i) {
-      const PlacedSegment& placed = segments[i];
-      // What is not in the file yet comes with the next pass, and damage is known once.
-      const bool written = placed.written_end == placed.end && placed.damage.ok();
-      if (!IsBehind(replica->group, *placed.segment) || !written || replica->removed) continue;
+    for (const PlacedSegment& placed : replica->segments) {
+      if (!IsBehind(replica->group, *placed.segment)) continue;
+      const uint64_t end = JudgedEnd(*replica, placed);
+      if (end <= kFileHeaderBytes) continue;
       group_ = replica->group;
       index_ = placed.segment->first_index();
-      place_ = {replica, placed.segment, placed.end, {kFileHeaderBytes, index_}};
+      const bool active = &placed == &replica->segments.back();
+      place_ = {replica,
+                placed.segment,
+                end,
+                {kFileHeaderBytes, index_},
+                active,
+                replica->synced.index,
+                replica->truncations};
       return true;
     }
   }
@@ -141,36 +153,52 @@ void Scrubber::VerifyPiece() {
   place_ = {};
 }
 
-// The file may have left the log while it was read: then it is nobody's damage.
+// The file may have left the log while it was read, or what was read may have been cut off and
+// written anew: then it is nobody's damage, or the next pass's.
 void Scrubber::Report(const absl::Status& why) {
   if (ReasonOf(why) != Reason::DATA_LOSS) {
     std::lock_guard lock(mutex_);
     ++stats_.errors;
     return;
   }
-  ScrubFinding finding{place_.replica->group, place_.segment->path(), {}};
+  const FileNumber file = place_.segment->file();
+  ScrubFinding finding{place_.replica->group,
+                       place_.segment->path(),
+                       {place_.next.first_index, place_.last, std::string(MessageOf(why))}};
+  bool counted = false;
   {
     std::lock_guard lock(place_.replica->mutex);
     auto& segments = place_.replica->segments;
     const auto at = std::find_if(segments.begin(), segments.end(), [&](const PlacedSegment& p) {
       return p.segment == place_.segment;
     });
-    if (place_.replica->removed || at == segments.end() || std::next(at) == segments.end()) return;
-    at->damage = why;
-    at->end = at->written_end = place_.next.position;
-    finding.range = {place_.next.first_index, std::next(at)->segment->first_index() - 1,
-                     std::string(MessageOf(why))};
-    auto& damaged = place_.replica->damaged;
-    damaged.insert(std::upper_bound(
-                       damaged.begin(), damaged.end(), finding.range.first,
-                       [](Index index, const DamagedRange& range) { return index < range.first; }),
-                   finding.range);
+    if (place_.replica->removed || at == segments.end() ||
+        place_.replica->truncations != place_.truncations ||
+        place_.active != (std::next(at) == segments.end()))
+      return;
+    if (place_.active) {
+      if (!named_.insert(file).second) return;
+    } else {
+      finding.range.last = std::next(at)->segment->first_index() - 1;
+      counted = named_.erase(file) > 0;
+      Refuse(finding.range, &*at, why);
+    }
   }
-  {
+  if (!counted) {
     std::lock_guard lock(mutex_);
     ++stats_.damaged;
   }
   for (Listener& listener : listeners_) listener(finding);
+}
+
+void Scrubber::Refuse(const DamagedRange& range, PlacedSegment* placed, const absl::Status& why) {
+  placed->damage = why;
+  placed->end = placed->written_end = place_.next.position;
+  auto& damaged = place_.replica->damaged;
+  damaged.insert(
+      std::upper_bound(damaged.begin(), damaged.end(), range.first,
+                       [](Index index, const DamagedRange& other) { return index < other.first; }),
+      range);
 }
 
 }  // namespace varve::storage

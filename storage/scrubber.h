@@ -6,6 +6,8 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -26,14 +28,18 @@ struct ScrubStats {
 
 struct ScrubFinding {
   GroupId group;
-  std::string path;    // of the segment
-  DamagedRange range;  // from now on refused, as after a recovery that finds it
+  std::string path;  // of the segment
+  // The first entry does not verify, what follows was not looked at. Of a closed segment the range
+  // is refused from now on, as after a recovery that finds it. Of the active one, which goes on, a
+  // read gives what verifies.
+  DamagedRange range;
 };
 
 // A pass takes about `period`: pieces of one pass are spread evenly over it. What is verified is
 // what a read gives; a page that is still in memory says nothing about the disk below.
 //
-// Closed segments alone: of the active one the tail is still moving, and every start verifies it.
+// Of the active segment what lies below the sync point: the journal has the rest. Damage in it is
+// named once while it is active and once more when the segment was closed, but counted once.
 //
 // Thread-safe; the work runs on one executor, which it shares with others, a piece at a time.
 class Scrubber : public std::enable_shared_from_this<Scrubber> {
@@ -53,16 +59,21 @@ class Scrubber : public std::enable_shared_from_this<Scrubber> {
   [[nodiscard]] ScrubStats stats() const;
 
  private:
-  // A closed segment under way.
+  // A segment under way.
   struct Place {
     std::shared_ptr<ReplicaFiles> replica;
     std::shared_ptr<Segment> segment;
     uint64_t end = 0;
     WalkStart next;
+    bool active = false;
+    Index last;                // in front of `end`, of an active one
+    uint64_t truncations = 0;  // of the replica when `end` was taken
   };
   void Arm(Nanos wait);
   void Step();
-  // The closed segment behind (group, index); none at the end of the pass.
+  // How far the segment may be judged now; 0: not at all. The replica's mutex is held.
+  static uint64_t JudgedEnd(const ReplicaFiles& replica, const PlacedSegment& placed);
+  // The segment behind (group, index); none at the end of the pass.
   [[nodiscard]] bool FindNext();
   [[nodiscard]] bool IsBehind(GroupId group, const Segment& segment) const;
   [[nodiscard]] std::vector<std::shared_ptr<ReplicaFiles>> TakeReplicas() const;
@@ -70,6 +81,8 @@ class Scrubber : public std::enable_shared_from_this<Scrubber> {
   void BeginPass();
   void VerifyPiece();
   void Report(const absl::Status& why);
+  // Of a closed segment; the replica's mutex is held.
+  void Refuse(const DamagedRange& range, PlacedSegment* placed, const absl::Status& why);
 
   Executor& executor_;
   const Clock& clock_;
@@ -82,6 +95,7 @@ class Scrubber : public std::enable_shared_from_this<Scrubber> {
   Index index_;
   Place place_;
   MonoTime begun_;
+  std::set<FileNumber> named_;  // damaged segments that are active, or were when they were named
 
   mutable std::mutex mutex_;  // guards what follows
   bool detached_ = false;

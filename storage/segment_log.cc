@@ -172,6 +172,7 @@ void SegmentLog::Truncate(Index from, Draft* draft) {
   active.segment->Forget(cut.position);
   files_->durable_index = std::min(files_->durable_index, from - 1);
   files_->written_index = std::min(files_->written_index, from - 1);
+  if (files_->synced.index >= from) files_->synced = {};  // until the next pass
   ++files_->truncations;
   draft->frame.steps.push_back(TruncateStep{from, file, cut.position});
   draft->work.truncate = active.segment;

@@ -318,7 +318,11 @@ absl::Status SegmentWriter::SyncReplica(ReplicaFiles& replica) {
   // A point from before a truncation would cover entries that replaced those which it means.
   std::lock_guard replica_lock(replica.mutex);
   if (Planted(Defect::kLaterWritesCounted)) mark = replica.written;
-  if (mark.truncations != replica.truncations) mark.point = {};
+  if (mark.truncations != replica.truncations) {
+    mark.point = {};
+  } else {
+    replica.synced = mark.point;
+  }
   std::lock_guard lock(mutex_);
   if (journal_ != nullptr) journal_->NoteDurableInSegments(replica.group, mark.frame, mark.point);
   return absl::OkStatus();

@@ -125,8 +125,9 @@ constexpr auto kSettings = std::to_array<Setting>({
      .initial = "7d",
      .min = 0,
      .max = 365 * 24 * 3600 * kS,
-     .description = "Time in which every closed segment is read and verified once, so that damage "
-                    "is found while other replicas are whole. 0s: never."},
+     .description =
+         "Time in which every segment is read and verified once, so that damage is found "
+         "while other replicas are whole. 0s: never."},
     {.key = "log.format",
      .type = SettingType::kChoice,
      .initial = "text",

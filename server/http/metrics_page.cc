@@ -191,7 +191,7 @@ void AddLogs(Page& page, const MetricsInput::BrokerPart& broker) {
 void AddScrub(Page& page, const storage::ScrubStats& scrub) {
   page.Counter("varve_scrubbed_bytes_total", "Bytes of segments read again and verified.",
                static_cast<double>(scrub.bytes));
-  page.Counter("varve_scrub_passes_total", "Passes over all closed segments.",
+  page.Counter("varve_scrub_passes_total", "Passes over all segments.",
                static_cast<double>(scrub.passes));
   page.Gauge("varve_scrub_last_pass_seconds", "Time that the newest whole pass took.",
              static_cast<double>(scrub.last_pass) / kNanosPerSecond);

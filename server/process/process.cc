@@ -58,8 +58,8 @@ void LogDisk(const storage::DiskEvent& event) {
 
 void LogDamage(const storage::ScrubFinding& finding) {
   Log(LogLevel::kError, "storage",
-      "a segment is damaged: reads of these entries are refused; all else goes on. See 'varved "
-      "inspect', and docs/operations.md",
+      "a segment is damaged: reads of what does not verify are refused; all else goes on. See "
+      "'varved inspect', and docs/operations.md",
       {{"path", finding.path},
        {"group", finding.group.value()},
        {"first_index", finding.range.first.value()},

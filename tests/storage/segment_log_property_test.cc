@@ -14,7 +14,7 @@ namespace {
 
 // What the seeds came past; each must have been there.
 struct Reached {
-  uint64_t rolls_by_size = 0, released = 0;
+  uint64_t rolls_by_size = 0, released = 0, scrub_passes = 0;
   // Recoveries that were cut short, and those of them that got as far as to say that all is open.
   uint64_t cut_recoveries = 0, cut_behind_opening = 0;
 };
@@ -35,6 +35,7 @@ class RandomRun {
     }
     for (int step = 0; step < 150 && !::testing::Test::HasFailure(); ++step) Step();
     Settle();
+    CheckScrubbing();
     const absl::Status closed = host_.Close();
     ASSERT_TRUE(closed.ok()) << closed;
     Reopen();
@@ -47,6 +48,7 @@ class RandomRun {
     options.max_open_files = 1 + seed % 5;
     options.sync_interval = (1 + seed % 7) * 100 * kMillisecond;
     options.trash_delay = kSecond;
+    options.scrub_period = (1 + seed % 3) * 100 * kMillisecond;
     return options;
   }
 
@@ -126,6 +128,7 @@ class RandomRun {
         return Read(script);
       case 9:
         if (random().OneIn(2)) host_.scheduler.RunFor(random().Below(200) * kMicrosecond);
+        CheckScrubbing();
         host_.Crash(random().OneIn(2));
         CutRecoveries();
         return Reopen();
@@ -141,6 +144,13 @@ class RandomRun {
         return script.Append(1 + static_cast<int>(random().Below(5)),
                              random().OneIn(5) ? random().Below(20'000) : random().Below(600));
     }
+  }
+
+  // A sound disk is never accused, whatever is written, cut and trimmed meanwhile.
+  void CheckScrubbing() {
+    const ScrubStats scrubbed = host_.directory->scrub_stats();
+    EXPECT_EQ(scrubbed.damaged, 0u) << "seed " << host_.seed;
+    reached_.scrub_passes += scrubbed.passes;
   }
 
   void Reopen() {
@@ -206,11 +216,13 @@ TEST(SegmentLogProperty, EveryRecoveredLogIsOneThatWasAskedFor) {
   RecordProperty("seeds", static_cast<int>(seed - 1));
   std::cout << seed - 1 << " seeds; " << reached.rolls_by_size << " rolls by size, "
             << reached.released << " reads behind released segments, " << reached.cut_recoveries
-            << " recoveries cut, " << reached.cut_behind_opening << " of them behind the opening\n";
+            << " recoveries cut, " << reached.scrub_passes << " scrubbing passes, "
+            << reached.cut_behind_opening << " of them behind the opening\n";
   EXPECT_GT(reached.rolls_by_size, 40u);
   EXPECT_GT(reached.released, 10u);
   EXPECT_GT(reached.cut_recoveries, 40u);
   EXPECT_GT(reached.cut_behind_opening, 0u);
+  EXPECT_GT(reached.scrub_passes, 100u);
 }
 
 }  // namespace

@@ -135,6 +135,7 @@ DataDirectoryOptions Options(const std::string& path) {
   options.journal.file_bytes = 512 << 10;
   options.sync_interval = 10 * kMillisecond;
   options.trash_delay = 20 * kMillisecond;
+  options.scrub_period = 20 * kMillisecond;
   return options;
 }
 
@@ -158,6 +159,15 @@ void Create(DataDirectory& directory, Shard& shard) {
                         created.set_value();
                       });
   created.get_future().wait();
+}
+
+// Scrubbing beside all the writes accuses none.
+void ExpectSound(const DataDirectory& directory) {
+  EXPECT_TRUE(directory.health().ok()) << directory.health();
+  const ScrubStats scrubbed = directory.scrub_stats();
+  EXPECT_EQ(scrubbed.damaged, 0u);
+  EXPECT_EQ(scrubbed.errors, 0u);
+  EXPECT_GT(scrubbed.bytes, 0u);
 }
 
 TEST(SegmentLogStress, ConcurrentLogsAndReaders) {
@@ -204,7 +214,7 @@ TEST(SegmentLogStress, ConcurrentLogsAndReaders) {
       });
       EXPECT_GT(shard->reads, 0);
     }
-    EXPECT_TRUE((*directory)->health().ok()) << (*directory)->health();
+    ExpectSound(**directory);
     // No Close: the directory goes while tasks of it still wait on the executors.
     directory->reset();
   }
