@@ -57,7 +57,15 @@ void SegmentWriter::Enqueue(FileWork work) {
   std::lock_guard lock(mutex_);
   if (journal_ == nullptr) return;  // the executors may be gone; the journal has the frame
   parts_.writes.Post([self = shared_from_this(), work = std::move(work)]() mutable {
-    self->Carry(std::move(work));
+    self->Hold(std::move(work));
+  });
+}
+
+void SegmentWriter::RunInTurn(Turn task) {
+  std::lock_guard lock(mutex_);
+  if (journal_ == nullptr) return;
+  parts_.writes.Post([self = shared_from_this(), task = std::move(task)]() mutable {
+    self->Hold(std::move(task));
   });
 }
 
@@ -73,26 +81,37 @@ void SegmentWriter::RunOnSyncer(Task task) {
 // --- Writing
 // --------------------------------------------------------------------------------------
 
-void SegmentWriter::Carry(FileWork work) {
-  held_.push_back(std::move(work));
+void SegmentWriter::Hold(std::variant<FileWork, Turn> next) {
+  held_.push_back(std::move(next));
   ++unwritten_;
-  if (held_.size() == 1) CarryHeld();  // otherwise the first one waits for space
+  if (held_.size() == 1) CarryHeld();  // otherwise the first one waits
 }
 
 void SegmentWriter::CarryHeld() {
   while (!held_.empty()) {
-    FileWork& work = held_.front();
-    if (health().ok()) {
-      if (WaitForSync()) return;
-      const absl::Status status = CarryWithReserve(work);
-      if (ReasonOf(status) == Reason::NO_SPACE) return WaitForSpace();
-      if (!status.ok() && !Planted(Defect::kWriteErrorIgnored)) Fail(status);
+    if (auto* work = std::get_if<FileWork>(&held_.front())) {
+      if (!CarryOut(*work)) return;
+    } else {
+      std::get<Turn>(held_.front())(health());
     }
-    waits_for_space_.store(false);
-    FinishWork(work);
     held_.pop_front();
     --unwritten_;
   }
+}
+
+bool SegmentWriter::CarryOut(FileWork& work) {
+  if (health().ok()) {
+    if (WaitForSync()) return false;
+    const absl::Status status = CarryWithReserve(work);
+    if (ReasonOf(status) == Reason::NO_SPACE) {
+      WaitForSpace();
+      return false;
+    }
+    if (!status.ok() && !Planted(Defect::kWriteErrorIgnored)) Fail(status);
+  }
+  waits_for_space_.store(false);
+  FinishWork(work);
+  return true;
 }
 
 bool SegmentWriter::WaitForSync() {

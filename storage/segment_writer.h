@@ -7,6 +7,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <variant>
 #include <vector>
 
 #include "common/executor.h"
@@ -71,8 +72,14 @@ class SegmentWriter : public std::enable_shared_from_this<SegmentWriter> {
   void Enqueue(FileWork work);
   // A pass as soon as may be, over everything enqueued before.
   void RequestSync();
-  // Runs `task` on the write executor behind the works that were enqueued before; on the sync
-  // executor behind that. Neither once detached: then it is dropped.
+  // Runs `task` on the write executor when every work that was enqueued before is carried out,
+  // those included that wait for room; `health` as of then. It shall not wait itself, and not fail
+  // the directory: what waits comes behind it. Dropped once detached, at the latest with the
+  // writer.
+  using Turn = absl::AnyInvocable<void(const absl::Status& health)>;
+  void RunInTurn(Turn task);
+  // Runs `task` on the write executor, whatever waits; on the sync executor behind that. Neither
+  // once detached: then it is dropped.
   void RunOnWriter(Task task);
   void RunOnSyncer(Task task);
   // Segments of a replica lose their place among those that wait for a sync.
@@ -92,8 +99,10 @@ class SegmentWriter : public std::enable_shared_from_this<SegmentWriter> {
   void Detach();
 
  private:
-  void Carry(FileWork work);
+  void Hold(std::variant<FileWork, Turn> next);
   void CarryHeld();
+  // Whether it is carried out; otherwise it waits, and will be tried again.
+  bool CarryOut(FileWork& work);
   // CarryFiles, with room from the reserve where the disk has none.
   absl::Status CarryWithReserve(FileWork& work);
   void WaitForSpace();
@@ -112,7 +121,8 @@ class SegmentWriter : public std::enable_shared_from_this<SegmentWriter> {
   void ArmTimer();
 
   const Parts parts_;
-  std::deque<FileWork> held_;  // of the write executor: what is being carried out, or waits
+  // Of the write executor: what is being carried out, or waits.
+  std::deque<std::variant<FileWork, Turn>> held_;
   std::atomic<bool> waits_for_space_ = false;
   std::atomic<bool> waits_for_sync_ = false;
   std::atomic<size_t> unwritten_ = 0;       // of held_

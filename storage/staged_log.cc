@@ -28,10 +28,12 @@ std::vector<StagedSegment> StagedLog::Take() {
   return std::exchange(segments_, {});
 }
 
-// Behind whatever is still being written to them. A failure leaves them to the next start.
+// Not in turn: what waits for room may wait for that of these files. What is still to be written to
+// them is not. A failure leaves them to the next start.
 void StagedLog::RemoveFiles() {
   if (segments_.empty()) return;
-  writer_->RunOnWriter([segments = std::exchange(segments_, {})] {
+  writer_->RunOnWriter([segments = std::exchange(segments_, {}), dropped = dropped_] {
+    *dropped = true;
     for (const StagedSegment& staged : segments) (void)staged.segment->Remove();
   });
 }
@@ -111,10 +113,11 @@ void StagedLog::Append(std::vector<Entry> entries, Done done) {
   if (failure_.ok()) failure_ = Plan(std::move(entries), &pieces);
   busy_ = true;
   if (!failure_.ok()) return Answer(std::move(done), failure_);
-  writer_->RunOnWriter([self = self_, &shard = shard_, &files = context_.files,
-                        directory = files_->directory, pieces = std::move(pieces),
-                        done = std::move(done)]() mutable {
-    absl::Status status = Carry(files, directory, pieces);
+  writer_->RunInTurn([self = self_, &shard = shard_, &files = context_.files, dropped = dropped_,
+                      directory = files_->directory, pieces = std::move(pieces),
+                      done = std::move(done)](absl::Status status) mutable {
+    if (*dropped) return;
+    if (status.ok()) status = Carry(files, directory, pieces);
     shard.Post([self, done = std::move(done), status = std::move(status)]() mutable {
       if (*self == nullptr) return;
       (*self)->failure_ = status;
@@ -135,14 +138,17 @@ void StagedLog::Finish(Done done) {
   writer_->RunOnSyncer([self = self_, &shard = shard_, &files = context_.files, writer = writer_,
                         directory = files_->directory, segments = segments_,
                         done = std::move(done)]() mutable {
-    absl::Status status;
+    absl::Status status = writer->health();
     for (const StagedSegment& staged : segments) {
       if (status.ok()) status = staged.segment->SyncData();
       // A hint, which a full disk need not take.
       if (status.ok()) (void)staged.segment->SaveIndex(staged.segment->TakeUnsavedRows(staged.end));
     }
     if (status.ok()) status = files.SyncDirectory(directory);
-    if (!status.ok()) writer->Fail(status);
+    if (!status.ok()) {
+      writer->Fail(status);
+      status = writer->health();
+    }
     shard.Post([self, done = std::move(done), status = std::move(status)]() mutable {
       if (*self == nullptr) return;
       (*self)->failure_ = status;

@@ -37,9 +37,12 @@ class StagedLog {
   ~StagedLog();
 
   // The next entries, contiguous in index and offset; the first of all is a segment start, and each
-  // segment start begins a file. DATA_LOSS, naming what is wrong, for entries that do not continue
-  // or do not verify in full; NO_SPACE when the disk is full. After an error nothing more is taken.
+  // segment start begins a file. Waits its turn behind writes that were admitted before, also while
+  // those wait for room. DATA_LOSS, naming what is wrong, for entries that do not continue or do
+  // not verify in full; NO_SPACE when the disk has room for those writes, but not for this;
+  // DISK_FAILED when the directory has failed. After an error nothing more is taken.
   void Append(std::vector<Entry> entries, Done done);
+  // DISK_FAILED when a sync fails, and with it the directory.
   void Finish(Done done);
 
   [[nodiscard]] bool finished() const { return finished_; }
@@ -78,7 +81,8 @@ class StagedLog {
   absl::Status failure_;
   bool busy_ = false;
   bool finished_ = false;
-  std::shared_ptr<StagedLog*> self_;  // null once it is gone
+  std::shared_ptr<StagedLog*> self_;                                     // null once it is gone
+  const std::shared_ptr<bool> dropped_ = std::make_shared<bool>(false);  // of the write executor
 };
 
 }  // namespace varve::storage
