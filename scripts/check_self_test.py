@@ -35,8 +35,14 @@ CLEAN = {
     "docs/b.md": "the log end offset\n",
     "tests/raft/core_test.cc": "TEST(CoreTest, Holds) {}\n",
     "tests/raft/scenarios/story.raft": "nodes 1\n",
-    "docs/raft_traps.md": "| 1 | a | `CoreTest.Holds`, `scenario story` |\n| 2 | b | issue 3 |\n"
-                          + "".join(f"| {trap} | c | open |\n" for trap in range(3, 52)),
+    "raft/core/defect.h": GUARDED.format("#include <cstdint>\nenum class Defect : uint8_t {\n  kNone,\n"
+                                         "  kVoteTwice,  // in one term\n  kTimersOf32Bits,\n};\n"),
+    "tests/sim/raft/defect_names.cc": 'constexpr const char* kDefectNames[3] = {"none", "vote-twice", '
+                                      '"timers-of-32-bits"};\n',
+    "docs/raft_traps.md": "| 1 | a | `vote-twice` | `CoreTest.Holds`, `scenario story` |\n"
+                          "| 26 | b | | issue 3 |\n"
+                          + "".join(f"| {trap} | c | `timers-of-32-bits` | open |\n"
+                                    for trap in range(2, 52) if trap != 26),
 }
 
 
@@ -74,10 +80,14 @@ PLANTED = [
     ("vocabulary", "storage/log.cc", "// TODO: later\n"),
     ("vocabulary", "storage/log_utils.cc", "int a;\n"),
     ("links", "docs/a.md", "[gone](gone.md)\n"),
-    ("traps", "docs/raft_traps.md", "| 51 | x | open |\n", "second row"),
-    ("traps", "docs/raft_traps.md", "| 52 | x | `CoreTest.Gone` |\n", "CoreTest.Gone"),
-    ("traps", "docs/raft_traps.md", "| 52 | x | `scenario gone` |\n", "scenario gone"),
-    ("traps", "docs/raft_traps.md", "| 52 | x | later |\n", "neither"),
+    ("traps", "docs/raft_traps.md", "| 51 | x | | open |\n", "second row"),
+    ("traps", "docs/raft_traps.md", "| 52 | x | | `CoreTest.Gone` |\n", "CoreTest.Gone"),
+    ("traps", "docs/raft_traps.md", "| 52 | x | | `scenario gone` |\n", "scenario gone"),
+    ("traps", "docs/raft_traps.md", "| 52 | x | | later |\n", "neither"),
+    ("traps", "docs/raft_traps.md", "| 52 | x | `vote-thrice` | open |\n", "vote-thrice"),
+    ("traps", "docs/raft_traps.md", "| 52 | x | | open |\n", "name the defect"),
+    ("traps", "tests/sim/raft/defect_names.cc", 'constexpr const char* kDefectNames[1] = {"other"};\n',
+     "stands where"),
     ("size", "storage/log.cc", "int a;\n" * 701),
     ("size", "storage/log.cc", _long_function(71)),
     ("size", "scripts/a.py", "def f():\n" + "    g()\n" * 70),

@@ -31,8 +31,13 @@ void Core::AdvanceCommit() {
     wrong.voters = counted->voters;
     counted = &wrong;
   }
-  const Index first = Planted(Defect::kOldTermCommittedByCount) ? Index{1} : leadership_->barrier;
-  const Index index = std::min(CommittableIndex(*counted, held_by, first), log_.last_index());
+  if (Planted(Defect::kRemovedLeaderCountsItself) && !IsVoter(options_.self)) {
+    wrong.voters = counted->voters;
+    wrong.voters.push_back(options_.self);
+    counted = &wrong;
+  }
+  const Index index =
+      std::min(CommittableIndex(*counted, held_by, leadership_->barrier), log_.last_index());
   if (index > commit_index()) CommitThrough(index);
 }
 
@@ -50,7 +55,8 @@ void Core::CommitThrough(Index index) {
     effects_.leadership_confirmed = true;
     for (const ReadId read : std::exchange(leadership_->early_reads, {})) BeginRead(read);
   }
-  if (configuration_committed || confirms) OnConfigurationCommitted();
+  const bool finds = confirms && !Planted(Defect::kJointNeverLeft);
+  if (configuration_committed || finds) OnConfigurationCommitted();
 }
 
 }  // namespace varve::raft

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/check.h"
+#include "raft/core/defect.h"
 #include "raft/core/quorum.h"
 
 namespace varve::raft {
@@ -18,7 +19,7 @@ Core::Core(const CoreOptions& options, const CoreState& state)
       random_(SeededRandom(options.seed)),
       log_(state),
       hard_state_(state.hard_state),
-      durable_index_(state.end.last_index),
+      durable_index_(Planted(Defect::kDurableForgotten) ? Index{} : state.end.last_index),
       recent_(options.max_recent_bytes) {
   VARVE_CHECK(state.end.last_term <= hard_state_.term, "group ", options_.group, ": entry of term ",
               state.end.last_term, " in term ", hard_state_.term);
@@ -74,7 +75,8 @@ bool Core::needs_tick() const {
   if (IsSoleVoter(now, options_.self)) return role_ == Role::kFollower && MayCampaign();
   // Whoever only votes must notice that its leader fell silent, too; also a learner, whatever
   // configuration it knows.
-  const bool hears_leader = ticks_without_leader_ < options_.election_ticks;
+  const bool hears_leader =
+      ticks_without_leader_ < options_.election_ticks && !Planted(Defect::kSilenceUnnoticed);
   return MayCampaign() || hears_leader || now.voters.size() + now.outgoing.size() > 1;
 }
 

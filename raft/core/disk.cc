@@ -123,7 +123,8 @@ bool Core::HardStateIsDurable() const {
 void Core::On(const DiskDone& done) {
   const auto write =
       std::find_if(outstanding_.begin(), outstanding_.end(), [&](const OutstandingWrite& w) {
-        return w.sequence == done.sequence && w.term == done.term;
+        return w.sequence == done.sequence &&
+               (w.term == done.term || Planted(Defect::kCompletionOfAnyOperation));
       });
   if (write == outstanding_.end() || write->sequence > taken_through_) return;
   write->done = true;
@@ -143,7 +144,7 @@ void Core::ApplyDurable(const OutstandingWrite& write) {
     return CountOwnVote();
   }
   if (leadership_) {
-    if (write.last_index) AdvanceCommit();
+    if (write.last_index && !Planted(Defect::kOwnDiskCommitsNothing)) AdvanceCommit();
     return;
   }
   if (role_ != Role::kFollower || leader_.empty()) return;
@@ -181,6 +182,7 @@ void Core::On(const DiskSuspect& /*suspect*/) { Halt(Reason::DATA_LOSS); }
 // With nobody to hand over to, a sole voter leads on.
 void Core::On(const DiskSlow& slow) {
   disk_slow_ = slow.slow;
+  if (Planted(Defect::kSlowDiskLeadsOn)) return;
   if (!disk_slow_ || !leadership_ || IsSoleVoter(log_.configuration(), options_.self)) return;
   On(Transfer{});
   if (!leadership_->transfer_to) BecomeFollower(hard_state_.term, {});

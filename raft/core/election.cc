@@ -20,7 +20,8 @@ void Core::On(const Campaign& /*campaign*/) {
 
 void Core::StartElection(bool forced) {
   forced_ = forced;
-  const bool alone = IsSoleVoter(log_.configuration(), options_.self);
+  const bool alone =
+      IsSoleVoter(log_.configuration(), options_.self) && !Planted(Defect::kSoleVoterAsks);
   if (alone || forced || !options_.pre_vote) return BecomeCandidate();
   BecomePreCandidate();
 }
@@ -50,7 +51,8 @@ void Core::CountOwnVote() {
 // has forgotten the term could lead it a second time (trap 9).
 bool Core::HasWon() const {
   const Configuration& now = log_.configuration();
-  if (!votes_.contains(options_.self)) return false;
+  const bool own = votes_.contains(options_.self) || Planted(Defect::kLeadsWithoutOwnVote);
+  if (!own) return false;
   const auto granted = [&](ReplicaId voter) {
     if (!Planted(Defect::kReplicaEpochIgnored)) return votes_.contains(voter);
     for (const ReplicaId& vote : votes_) {
@@ -91,7 +93,9 @@ void Core::AnswerPreVote(const Message& message, const VoteRequest& request) {
   const bool granted = message.term > hard_state_.term && !held_up && IsUpToDate(request);
   if (Planted(Defect::kPreVoteResetsTimer)) DrawElectionTimeout();
   Send(message.from, VoteReply{true, granted, message.term});
-  if (granted) effects_.messages.back().term = message.term;
+  if (granted || Planted(Defect::kPreVoteRefusalBringsTerm)) {
+    effects_.messages.back().term = message.term;
+  }
 }
 
 // A learner votes, too: whether it is one may be news that it has not heard (trap 7). A refusal
@@ -107,10 +111,14 @@ void Core::On(const Message& message, const VoteRequest& request) {
   }
   const ReplicaId vote = hard_state_.vote;
   const bool free = vote.empty() || vote == message.from || Planted(Defect::kVoteTwice);
+  const bool entitled = !Planted(Defect::kLearnerRefusesVote) || IsVoter(options_.self);
   const bool granted = message.term == hard_state_.term && role_ == Role::kFollower &&
-                       leader_.empty() && free && IsUpToDate(request);
+                       leader_.empty() && free && entitled && IsUpToDate(request);
   const VoteReply reply{false, granted, message.term};
-  if (!granted) return Send(message.from, reply);
+  if (!granted) {
+    if (Planted(Defect::kRefusedVoteResetsTimer)) DrawElectionTimeout();
+    return Send(message.from, reply);
+  }
   DrawElectionTimeout();
   if (Planted(Defect::kVoteNotPersisted)) return Send(message.from, reply);
   if (vote != message.from) {

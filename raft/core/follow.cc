@@ -8,14 +8,16 @@
 namespace varve::raft {
 
 void Core::On(const Message& message, const AppendRequest& append) {
-  HearLeader();
+  if (!Planted(Defect::kAppendDoesNotVouch)) HearLeader();
   floor_ = std::max(floor_, append.floor);
   if (const auto why = WhyRefused(message, append)) return Refuse(message, *why);
+  const bool trimmed = append.prev_index < log_.start().index - 1;
   const bool matches =
-      append.prev_index < log_.start().index - 1 || log_.Has(append.prev_index, append.prev_term) ||
+      (trimmed && !Planted(Defect::kPreviousBelowStartRejected)) ||
+      log_.Has(append.prev_index, append.prev_term) ||
       (Planted(Defect::kPreviousNotChecked) && append.prev_index <= log_.last_index());
   if (!matches) return RejectAppend(message, append);
-  const size_t known = CountKnown(append);
+  const size_t known = Planted(Defect::kKnownEntriesTakenAgain) ? 0 : CountKnown(append);
   const size_t until = CountFitting(append, known);
   const Index last_proven = append.prev_index + until;
   if (until > known) {
@@ -26,7 +28,8 @@ void Core::On(const Message& message, const AppendRequest& append) {
   }
   // Only as far as this message proved the log (trap 15).
   proven_ = std::max(proven_, std::min(last_proven, log_.last_index()));
-  CommitThrough(std::min({append.commit, last_proven, log_.last_index()}));
+  const Index bound = Planted(Defect::kAppendCommitsUnproven) ? log_.last_index() : last_proven;
+  CommitThrough(std::min({append.commit, bound, log_.last_index()}));
   Acknowledge();
 }
 

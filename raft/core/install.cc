@@ -52,10 +52,9 @@ void Core::On(const InstallReady& ready) {
   Progress& progress = found->second;
   progress.preparing = false;
   const Index last = ready.point.end.last_index;
-  if (progress.state != ProgressState::kInstall || last > commit_index() ||
-      ready.point.configuration.index > last) {
-    return;
-  }
+  const bool committed = last <= commit_index() && ready.point.configuration.index <= last;
+  if (progress.state != ProgressState::kInstall) return;
+  if (!committed && !Planted(Defect::kInstallOfUncommitted)) return;
   progress.offered = ready.point;
   OfferInstall(ready.peer, progress);
 }
@@ -71,6 +70,9 @@ void Core::On(const InstallFailed& failed) {
 
 // What is committed is equal everywhere.
 bool Core::HasThrough(const InstallPoint& point) const {
+  if (Planted(Defect::kInstallJudgedByIndex) && point.end.last_index <= log_.last_index()) {
+    return true;
+  }
   return point.end.last_index <= commit_index() ||
          log_.Has(point.end.last_index, point.end.last_term);
 }
@@ -78,7 +80,8 @@ bool Core::HasThrough(const InstallPoint& point) const {
 void Core::On(const Message& message, const InstallRequest& request) {
   HearLeader();
   const InstallPoint& point = request.point;
-  if (!IsSound(point) || point.end.last_term > message.term) {
+  const bool sound = IsSound(point) && point.end.last_term <= message.term;
+  if (!sound && !Planted(Defect::kUnsoundPointTaken)) {
     return Refuse(message, Refusal::kNotContiguous);
   }
   if (HasThrough(point) && !Planted(Defect::kInstallReplacesNewer)) {

@@ -119,10 +119,12 @@ void LogView::MoveStart(const LogStart& start) {
 
 void LogView::Install(const InstallPoint& point) {
   start_ = point.start;
+  if (Planted(Defect::kInstallOffByOne)) ++start_.index;
   commit_index_ = point.end.last_index;
   ends_.clear();
   ends_.push_back(point.end);
   epochs_ = point.epochs;
+  if (Planted(Defect::kInstallKeepsConfiguration)) return;
   configurations_ = {point.configuration, std::nullopt};
 }
 

@@ -12,6 +12,7 @@
 
 #include "common/log_state.h"
 #include "common/meta_entry.h"
+#include "raft/core/defect.h"
 #include "raft/core/message.h"
 #include "raft/core/queue.h"
 
@@ -39,7 +40,10 @@ class LogView {
   [[nodiscard]] const LogStart& start() const { return start_; }
   [[nodiscard]] const LogEnd& end() const { return ends_.back(); }
   [[nodiscard]] Index last_index() const { return end().last_index; }
-  [[nodiscard]] Term last_term() const { return end().last_term; }
+  [[nodiscard]] Term last_term() const {
+    const bool empty = last_index() < start_.index;
+    return empty && Planted(Defect::kEmptyLogHasNoTerm) ? Term{} : end().last_term;
+  }
   [[nodiscard]] Index commit_index() const { return commit_index_; }
   // Exclusive bound of committed offsets.
   [[nodiscard]] Offset high_watermark() const { return ends_.front().next_offset; }
@@ -47,8 +51,9 @@ class LogView {
   [[nodiscard]] const Configurations& configurations() const { return configurations_; }
   // A configuration acts as soon as it is in the log.
   [[nodiscard]] const Configuration& configuration() const {
-    return configurations_.uncommitted ? configurations_.uncommitted->configuration
-                                       : configurations_.committed.configuration;
+    return configurations_.uncommitted && !Planted(Defect::kActsWhenCommitted)
+               ? configurations_.uncommitted->configuration
+               : configurations_.committed.configuration;
   }
 
   // Term of the entry at `index`; none outside [start.index - 1, last_index].

@@ -11,7 +11,10 @@ namespace varve::raft {
 namespace {
 
 bool IsIn(const std::vector<ReplicaId>& replicas, ReplicaId replica) {
-  return std::find(replicas.begin(), replicas.end(), replica) != replicas.end();
+  return std::any_of(replicas.begin(), replicas.end(), [&](ReplicaId member) {
+    return member == replica ||
+           (Planted(Defect::kReplicaEpochIgnored) && member.node == replica.node);
+  });
 }
 
 bool IsVoterOf(const Configuration& configuration, ReplicaId replica) {
@@ -33,8 +36,9 @@ bool Core::IsVoter(ReplicaId replica) const { return IsVoterOf(log_.configuratio
 // enough to lead until it is (Ongaro's thesis, 4.2.2). Its own vote does not count then.
 bool Core::MayBeNeededToLead() const {
   const Configurations& known = log_.configurations();
-  return IsVoter(options_.self) ||
-         (known.uncommitted && IsVoterOf(known.committed.configuration, options_.self));
+  if (Planted(Defect::kNonVoterCampaigns)) return true;
+  return IsVoter(options_.self) || (!Planted(Defect::kRemovedNeverCampaigns) && known.uncommitted &&
+                                    IsVoterOf(known.committed.configuration, options_.self));
 }
 
 // One change at a time, and none before an entry of this term is committed: else two leaders could
@@ -77,11 +81,11 @@ void Core::RefreshFollowers(Index next_of_new_ones) {
 void Core::OnConfigurationCommitted() {
   if (log_.configurations().uncommitted) return;
   const Configuration& now = log_.configuration();
-  SendWhatIsDue();  // who is removed hears that it is
+  if (!Planted(Defect::kRemovedHearsNothing)) SendWhatIsDue();  // who is removed hears of it
   RefreshFollowers(log_.last_index() + 1);
   if (!now.outgoing.empty()) {
     if (now.auto_leave) LeaveJoint();
-  } else if (!IsVoter(options_.self)) {
+  } else if (!IsVoter(options_.self) && !Planted(Defect::kRemovedLeaderStays)) {
     ResignAfterRemoval();
   }
 }
@@ -101,7 +105,8 @@ void Core::LeaveJoint() {
 // 4.2.2), or the group would wait for an election timeout.
 void Core::ResignAfterRemoval() {
   SendHeartbeats();
-  if (const auto successor = BestSuccessor()) Send(*successor, TimeoutNow{});
+  const auto successor = BestSuccessor();
+  if (successor && !Planted(Defect::kNoSuccessorNamed)) Send(*successor, TimeoutNow{});
   BecomeFollower(hard_state_.term, {});
 }
 

@@ -31,7 +31,9 @@ bool PayloadFits(EntryKind kind, const FrameBuffer& payload, uint32_t records) {
 }  // namespace
 
 std::optional<Reason> Core::WhyNotLeading(const Propose& propose) const {
-  if (role_ != Role::kLeader) return leader_.empty() ? Reason::LEADER_UNKNOWN : Reason::NOT_LEADER;
+  const bool leads = role_ == Role::kLeader ||
+                     (Planted(Defect::kFollowerTakesProposals) && leadership_.has_value());
+  if (!leads) return leader_.empty() ? Reason::LEADER_UNKNOWN : Reason::NOT_LEADER;
   if (propose.expected_term && *propose.expected_term != hard_state_.term) {
     return Reason::NOT_LEADER;
   }
@@ -55,6 +57,9 @@ void Core::On(Propose propose) {
   const auto refuse = [&](Reason reason) {
     effects_.results.push_back({propose.id, ProposalRefused{reason}});
   };
+  if (leader_.empty() && !leadership_ && Planted(Defect::kFollowerTakesProposals)) {
+    leadership_.emplace();
+  }
   if (const auto reason = WhyNotLeading(propose)) return refuse(*reason);
   if (const auto reason = WhyMalformed(propose)) return refuse(*reason);
   std::optional<Configuration> configuration;
@@ -66,7 +71,8 @@ void Core::On(Propose propose) {
   }
   const size_t frame_bytes = kEntryHeaderBytes + propose.payload.payload_bytes();
   // The first always fits, or an entry above the limit could never be written.
-  if (uncommitted_bytes_ > 0 && uncommitted_bytes_ + frame_bytes > options_.max_uncommitted_bytes) {
+  const bool first = uncommitted_bytes_ == 0 && !Planted(Defect::kLargeProposalRefused);
+  if (!first && uncommitted_bytes_ + frame_bytes > options_.max_uncommitted_bytes) {
     return refuse(Reason::OVERLOADED);
   }
   AppendOwn(propose.kind, std::move(propose.payload), propose.records, propose.now, propose.id);
@@ -80,7 +86,7 @@ void Core::AnswerProposals(Index through) {
     const Pending& pending = pending_.begin()->second;
     ProposalResult result{pending.id, ProposalUnknown{}};
     if (const auto committed = log_.TermAt(index)) {
-      if (*committed == term) {
+      if (*committed == term || Planted(Defect::kResultByIndex)) {
         result.result = ProposalCommitted{index, pending.base_offset, pending.append_time};
       } else {
         result.result = ProposalLost{};
@@ -98,7 +104,7 @@ void Core::AnswerProposals(Index through) {
 void Core::SetPendingAside() {
   if (pending_aside_ == 0) ticks_pending_ = 0;
   for (auto& [at, pending] : pending_) pending.frame_bytes = 0;
-  uncommitted_bytes_ = 0;
+  if (!Planted(Defect::kLostLeadershipCounts)) uncommitted_bytes_ = 0;
   if (Planted(Defect::kResultForgotten)) pending_.clear();
   pending_aside_ = pending_.size();
 }
@@ -106,7 +112,7 @@ void Core::SetPendingAside() {
 // A replica that was removed, or is cut off, may never hear what was committed; one that leads
 // again may not come as far for long.
 void Core::TickPendingAside(uint64_t n) {
-  if (pending_aside_ == 0) return;
+  if (pending_aside_ == 0 || Planted(Defect::kPendingForEver)) return;
   ticks_pending_ += n;
   if (ticks_pending_ >= uint64_t{8} * options_.election_ticks) GiveUpOnPending(/*all=*/false);
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
+#include "raft/core/defect.h"
 
 namespace varve::raft {
 namespace {
@@ -31,7 +32,7 @@ bool DifferByOneAtMost(const std::vector<ReplicaId>& a, const std::vector<Replic
   std::vector<ReplicaId> difference;
   std::set_symmetric_difference(a.begin(), a.end(), b.begin(), b.end(),
                                 std::back_inserter(difference));
-  return difference.size() <= 1;
+  return difference.size() <= 1 || Planted(Defect::kTwoVotersAtOnce);
 }
 
 }  // namespace
@@ -40,19 +41,21 @@ Index MajorityIndex(const Configuration& configuration,
                     absl::FunctionRef<Index(ReplicaId)> held_by) {
   if (configuration.voters.empty()) return Index{};
   const Index index = MajorityIndexOf(configuration.voters, held_by);
-  if (configuration.outgoing.empty()) return index;
+  if (configuration.outgoing.empty()) return Planted(Defect::kEmptySideDecides) ? Index{} : index;
   return std::min(index, MajorityIndexOf(configuration.outgoing, held_by));
 }
 
 Index CommittableIndex(const Configuration& configuration,
                        absl::FunctionRef<Index(ReplicaId)> durable_on, Index first_of_term) {
   const Index index = MajorityIndex(configuration, durable_on);
-  return index >= first_of_term ? index : Index{};
+  const bool own = index >= first_of_term || Planted(Defect::kOldTermCommittedByCount);
+  return own ? index : Index{};
 }
 
 bool HasMajority(const Configuration& configuration, absl::FunctionRef<bool(ReplicaId)> granted) {
   return HasMajorityOf(configuration.voters, granted) &&
-         (configuration.outgoing.empty() || HasMajorityOf(configuration.outgoing, granted));
+         (configuration.outgoing.empty() ? !Planted(Defect::kEmptySideDecides)
+                                         : HasMajorityOf(configuration.outgoing, granted));
 }
 
 bool IsSoleVoter(const Configuration& configuration, ReplicaId replica) {

@@ -31,10 +31,11 @@ void Core::On(const Receive& receive) {
 
 // A message to another incarnation of this replica is late, not wrong.
 bool Core::AdmitMessage(const Message& message) {
-  const bool possible = message.group == options_.group && message.to.node == options_.self.node &&
-                        !message.from.empty() && message.from != options_.self &&
-                        message.term <= kMaxTerm &&
-                        (message.term > Term{0} || !IsFromLeader(TypeOf(message)));
+  const bool possible =
+      (message.group == options_.group || Planted(Defect::kForeignGroupAdmitted)) &&
+      message.to.node == options_.self.node && !message.from.empty() &&
+      message.from != options_.self && message.term <= kMaxTerm &&
+      (message.term > Term{0} || !IsFromLeader(TypeOf(message)));
   if (!possible) {
     Refuse(message, Refusal::kForeign);
     return false;
@@ -44,6 +45,10 @@ bool Core::AdmitMessage(const Message& message) {
 
 bool Core::AdoptTerm(const Message& message) {
   if (message.term < hard_state_.term) {
+    if (Planted(Defect::kOldAcknowledgementCounts) && leadership_ &&
+        !IsFromLeader(TypeOf(message))) {
+      return true;
+    }
     AnswerOldTerm(message);
     return false;
   }
@@ -53,7 +58,8 @@ bool Core::AdoptTerm(const Message& message) {
     return leadership_.has_value();
   }
   const bool same_term = message.term == hard_state_.term;
-  if (same_term && !leader_.empty() && leader_ != message.from) {
+  const bool second = same_term && !leader_.empty() && leader_ != message.from;
+  if (second && !Planted(Defect::kSecondLeaderFollowed)) {
     Refuse(message, Refusal::kSecondLeader);
     return false;
   }
@@ -65,6 +71,7 @@ bool Core::AdoptTerm(const Message& message) {
 
 // A deposed leader learns the term, and a replica that went ahead alone is found (trap 3).
 void Core::AnswerOldTerm(const Message& message) {
+  if (Planted(Defect::kOldTermNotAnswered)) return;
   switch (TypeOf(message)) {
     case MessageType::kAppend:
     case MessageType::kInstall: {

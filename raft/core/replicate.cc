@@ -27,7 +27,10 @@ bool Core::MustInstall(const Progress& progress) const {
 
 void Core::SendAppends(ReplicaId to, Progress& progress) {
   while (!progress.paused() && !progress.loading && progress.next <= log_.last_index()) {
-    if (MustInstall(progress)) return BeginInstall(to, progress);
+    if (MustInstall(progress)) {
+      if (!Planted(Defect::kSendsFromBelowStart)) return BeginInstall(to, progress);
+      return SendAppend(to, progress, {});
+    }
     std::vector<Entry> entries = recent_.From(progress.next, options_.max_append_bytes);
     if (entries.empty()) {
       if (progress.full) return;
@@ -42,12 +45,19 @@ void Core::SendAppends(ReplicaId to, Progress& progress) {
       entries.erase(data, entries.end());
       if (entries.empty()) return;
     }
+    if (Planted(Defect::kLargeEntryWaits)) {
+      size_t bytes = progress.window.bytes();
+      for (const Entry& entry : entries) bytes += entry.header.frame_bytes();
+      if (bytes > options_.window_bytes) return;
+    }
     SendAppend(to, progress, std::move(entries));
   }
   // Who has everything hears at once what of it is committed (trap 25).
   const bool up_to_date = progress.state == ProgressState::kReplicate && !progress.loading &&
                           progress.next == log_.last_index() + 1;
-  if (up_to_date && progress.sent_commit < commit_index()) SendAppend(to, progress, {});
+  const bool untold =
+      progress.sent_commit < commit_index() && !Planted(Defect::kIdleFollowerNotTold);
+  if (up_to_date && untold) SendAppend(to, progress, {});
 }
 
 void Core::SendAppend(ReplicaId to, Progress& progress, std::vector<Entry> entries) {
@@ -133,7 +143,8 @@ void Core::On(EntriesLoaded loaded) {
   progress.loading = false;
   const bool wanted = progress.next == loaded.from && !progress.paused() && !progress.full;
   // The log start may have moved on meanwhile.
-  if (!wanted || MustInstall(progress)) return;
+  const bool trimmed = MustInstall(progress) && !Planted(Defect::kLoadedBelowStart);
+  if (!wanted || trimmed) return;
   if (loaded.entries.empty()) return BeginInstall(loaded.peer, progress);
   const EntryHeader& first = loaded.entries.front().header;
   const EntryHeader& last = loaded.entries.back().header;

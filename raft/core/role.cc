@@ -14,6 +14,7 @@ void Core::BecomeFollower(Term term, ReplicaId leader) {
     ForgetLeader();
     WriteHardState();
   }
+  if (role_ != Role::kFollower && Planted(Defect::kVoteForgotten)) hard_state_.vote = {};
   if (role_ != Role::kFollower) DrawElectionTimeout();
   if (leadership_) {
     for (const PendingRead& read : leadership_->reads) {
@@ -54,11 +55,12 @@ void Core::BecomeCandidate() {
   rejections_.clear();
   ForgetLeader();
   hard_state_ = {hard_state_.term + 1, options_.self};
-  WriteHardState();
+  const bool persisted = !Planted(Defect::kOwnVoteNotPersisted);
+  if (persisted) WriteHardState();
   DrawElectionTimeout();
   ReportRole();
   AskForVotes(false);
-  if (Planted(Defect::kOwnVoteBeforeDurable)) CountOwnVote();
+  if (!persisted || Planted(Defect::kOwnVoteBeforeDurable)) CountOwnVote();
 }
 
 // The barrier is the first entry of the term: committing it commits what older terms left behind.
@@ -74,6 +76,9 @@ void Core::BecomeLeader() {
   leadership_->barrier = log_.last_index() + 1;
   RefreshFollowers(leadership_->barrier);
   ReportRole();
+  if (Planted(Defect::kLeaderReadsItsTail)) {
+    effects_.loads.push_back({options_.self, commit_index() + 1, options_.max_append_bytes});
+  }
   AppendOwn(EntryKind::kBarrier, FrameBuffer(0), 0, log_.end().append_time, std::nullopt);
 }
 

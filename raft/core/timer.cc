@@ -1,5 +1,6 @@
 // Time: election timeouts, and what a leader does and checks as time passes.
 #include "raft/core/core.h"
+#include "raft/core/defect.h"
 #include "raft/core/quorum.h"
 
 namespace varve::raft {
@@ -28,6 +29,10 @@ void Core::On(const Tick& tick) {
   if (leadership_) return TickLeader(tick.n);
   election_elapsed_ += tick.n;
   ticks_without_leader_ += tick.n;
+  if (Planted(Defect::kTimersOf32Bits)) {
+    election_elapsed_ = static_cast<uint32_t>(election_elapsed_);
+    ticks_without_leader_ = static_cast<uint32_t>(ticks_without_leader_);
+  }
   if (!MayCampaign()) return;
   // A sole voter waits for nobody: its first tick is its election timeout.
   if (IsSoleVoter(log_.configuration(), options_.self) || election_elapsed_ >= election_timeout_) {
@@ -44,7 +49,8 @@ void Core::TickLeader(uint64_t n) {
   if (LeadershipHasFailed(n)) return BecomeFollower(hard_state_.term, {});
   if (leadership_->transfer_to) {
     leadership_->transfer_elapsed += n;
-    if (leadership_->transfer_elapsed >= options_.election_ticks) {
+    const bool over = leadership_->transfer_elapsed >= options_.election_ticks;
+    if (over && !Planted(Defect::kTransferNeverEnds)) {
       leadership_->transfer_to.reset();
       const bool alone = IsSoleVoter(log_.configuration(), options_.self);
       if (disk_slow_ && !alone) return BecomeFollower(hard_state_.term, {});
@@ -62,14 +68,14 @@ bool Core::LeadershipHasFailed(uint64_t n) {
   auto& followers = leadership_->followers;
   const auto majority_where = [&](auto&& alive) {
     return HasMajority(log_.configuration(), [&](ReplicaId replica) {
-      if (replica == options_.self) return true;
+      if (replica == options_.self) return !Planted(Defect::kQuorumWithoutItself);
       const auto found = followers.find(replica);
       return found != followers.end() && alive(found->second);
     });
   };
   const bool waiting = commit_index() < log_.last_index();
   leadership_->ticks_no_commit = waiting ? leadership_->ticks_no_commit + n : 0;
-  if (leadership_->ticks_no_commit >= long_silence &&
+  if (leadership_->ticks_no_commit >= long_silence && !Planted(Defect::kStalledEntriesUnnoticed) &&
       !majority_where([&](const Progress& p) { return p.ticks_no_news < long_silence; })) {
     return true;
   }

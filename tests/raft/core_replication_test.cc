@@ -57,6 +57,22 @@ TEST(CoreFollowTest, CommitsOnlyWhatTheMessageProved) {
   EXPECT_EQ(h.core.end().last_index, Index{7});
 }
 
+// What is trimmed was committed, so it is equal; no term is remembered that could differ (trap 20).
+TEST(CoreFollowTest, AnAppendBehindTheStartIsAcknowledged) {
+  CoreState state = LaggingState();
+  state.start = {Index{5}, Offset{4}, Term{1}};
+  CoreHarness h(state);
+  h.Step(Receive{From(kPeer, 2, Heartbeat{})});
+  h.CompleteAll();
+  const Effects effects =
+      h.Step(Receive{From(kPeer, 2, Append(2, 1, {DataEntry(3, 1, 2), DataEntry(4, 1, 3)}))});
+  ASSERT_EQ(effects.messages.size(), 1u);
+  const auto& reply = std::get<AppendReply>(effects.messages[0].body);
+  EXPECT_FALSE(reply.rejected);
+  EXPECT_EQ(reply.report.match, Index{4});
+  EXPECT_EQ(h.core.end().last_index, Index{8});
+}
+
 TEST(CoreFollowTest, TruncatesAndAppendsInOneOperation) {
   CoreHarness h(LaggingState());
   const Effects effects =
@@ -138,6 +154,7 @@ TEST(CoreHeartbeatTest, CatchingUpKeepsTheFollowerQuiet) {
   h.Step(Receive{From(kPeer, 2, Heartbeat{})});
   for (uint64_t index = 9; index < 20; ++index) {
     h.Step(Tick{19});
+    ASSERT_EQ(h.core.role(), Role::kFollower);
     h.Step(Receive{From(kPeer, 2,
                         Append(index - 1, index == 9 ? 1 : 2,
                                {DataEntry(index, 2, static_cast<int64_t>(index) - 2)}))});
@@ -234,6 +251,20 @@ TEST(CoreReplicateTest, AFullWindowOpensAgain) {
   EXPECT_EQ(follower.window.bytes(), 0u);
 }
 
+// Nothing is lost here, so nothing begins the window anew (trap 21).
+TEST(CoreReplicateTest, WhatIsAcknowledgedLeavesTheWindow) {
+  CoreCluster cluster(SmallWindow());
+  cluster.Elect(1);
+  for (int i = 0; i < 20; ++i) {
+    cluster.Propose(1);
+    ASSERT_TRUE(cluster.Stabilize());
+  }
+  const auto& follower = cluster.core(1).followers().at(ReplicaOf(2));
+  EXPECT_EQ(follower.match, Index{21});
+  EXPECT_EQ(follower.window.appends(), 0u);
+  EXPECT_EQ(follower.window.bytes(), 0u);
+}
+
 TEST(CoreReplicateTest, AnEntryLargerThanTheWindowGoesAlone) {
   CoreCluster cluster(SmallWindow());
   cluster.Elect(1);
@@ -266,6 +297,33 @@ TEST(CoreReplicateTest, WhenNothingIsUnderWayTheGroupIsQuiet) {
   for (uint64_t id = 1; id <= 3; ++id) EXPECT_TRUE(cluster.core(id).quiet()) << id;
   cluster.Step(1, HeartbeatNow{});
   EXPECT_EQ(cluster.messages().size(), 2u);
+}
+
+// Between the wish for entries and their arrival the log may be trimmed: what stands before them
+// has no term any more that an append could name (trap 39).
+TEST(CoreReplicateTest, EntriesTrimmedWhileTheyWereLoadedAreNotSent) {
+  CoreState state = StateWithEnd({Index{8}, Term{1}, Offset{7}, WallTime{1}}, 3);
+  state.configurations.committed = {Index{0}, Voters(kThree)};
+  CoreHarness h(state);
+  h.Step(Campaign{});
+  h.Step(Receive{From(kPeer, 2, VoteReply{true, true, Term{2}})});
+  h.CompleteAll();
+  h.Step(Receive{From(kPeer, 2, VoteReply{false, true, Term{2}})});
+  AppendReply rejection;
+  rejection.rejected = true;
+  rejection.rejected_prev = Index{8};
+  rejection.hint_index = Index{1};
+  rejection.hint_term = Term{1};
+  const Effects asked = h.Step(Receive{From(kOther, 2, rejection)});
+  ASSERT_EQ(asked.loads.size(), 1u);
+  ASSERT_EQ(asked.loads[0].from, Index{2});
+  h.Step(LogStartMoved{{Index{5}, Offset{4}, Term{1}}});
+  std::vector<Entry> entries;
+  entries.reserve(4);
+  for (uint64_t i = 2; i <= 5; ++i) entries.push_back(DataEntry(i, 1, static_cast<int64_t>(i) - 1));
+  const Effects loaded = h.Step(EntriesLoaded{kOther, Index{2}, std::move(entries)});
+  EXPECT_TRUE(loaded.messages.empty());
+  EXPECT_EQ(loaded.prepare_installs.size(), 1u);
 }
 
 InstallPoint PointAt(uint64_t index, uint64_t term) {

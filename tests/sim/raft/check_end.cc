@@ -47,6 +47,7 @@ std::vector<std::unique_ptr<Checker>> AllCheckers(const Disks& disks, Ledger* le
   all.push_back(LogChecker());
   all.push_back(CommitChecker(disks, ledger));
   all.push_back(MembershipChecker(ledger));
+  all.push_back(ConductChecker(disks));
   all.push_back(ClientChecker(ledger));
   all.push_back(EndChecker());
   return all;

@@ -19,8 +19,9 @@ class Logs final : public Checker {
       Violated("I8: ", Show(view.id), " installs up to ", write.install->last_index(),
                " and has committed ", before.commit);
     }
-    if (write.trim_to && *write.trim_to > before.commit) {
-      Violated("I12: ", Show(view.id), " trims to ", *write.trim_to, " beyond ", before.commit);
+    if (write.trim_to && *write.trim_to > before.commit + 1) {
+      Violated("I12: ", Show(view.id), " trims what is before ", *write.trim_to,
+               " and has committed ", before.commit);
     }
     if (write.entries.empty()) return;
     const LogImage& log = *view.written;

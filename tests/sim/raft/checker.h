@@ -22,6 +22,7 @@ struct ReplicaView {
   const LogImage* written = nullptr;  // all that it asked its disk for
   const LogImage* durable = nullptr;
   bool disk_failed = false;
+  bool disk_slow = false;  // and it was told
 };
 
 // What each replica holds durably, up or down; of a wiped incarnation, what it held.
@@ -64,6 +65,8 @@ struct Ending {
 class Checker {
  public:
   virtual ~Checker() = default;
+  // A replica began with what is on its disk.
+  virtual void OnStart(const ReplicaView& /*view*/, const ReplicaState& /*state*/) {}
   // Before `write` is in view.written; `before` and `after` are of the step that asked for it.
   virtual void OnWrite(const ReplicaView& /*view*/, const ReplicaState& /*before*/,
                        const ReplicaState& /*after*/, const DiskWrite& /*write*/) {}
@@ -96,6 +99,7 @@ std::unique_ptr<Checker> ElectionChecker(const Ledger* ledger);
 std::unique_ptr<Checker> LogChecker();
 std::unique_ptr<Checker> CommitChecker(const Disks& disks, Ledger* ledger);
 std::unique_ptr<Checker> MembershipChecker(const Ledger* ledger);
+std::unique_ptr<Checker> ConductChecker(const Disks& disks);
 std::unique_ptr<Checker> ClientChecker(const Ledger* ledger);
 std::unique_ptr<Checker> EndChecker();
 

@@ -34,6 +34,7 @@ raft::CoreOptions OptionsOf(const SimOptions& sim, ReplicaId self, uint64_t seed
   options.max_append_bytes = sim.append_bytes;
   options.window_appends = sim.window_appends;
   options.window_bytes = 16'000;
+  if (sim.tight) options.max_uncommitted_bytes = options.window_bytes = kEntryHeaderBytes;
   options.max_recent_bytes = 12'000;
   options.heartbeat_ticks = 1;
   options.election_ticks = 10;
@@ -98,6 +99,7 @@ raft::CoreState StateOf(const LogImage& log) {
 CoreReplica::CoreReplica(const SimOptions& options, ReplicaId self, uint64_t seed,
                          const LogImage& image, std::shared_ptr<ConfigProposals> proposals)
     : self_(self),
+      trims_(options.on[static_cast<size_t>(Fault::kTrim)]),
       random_(SeededRandom(seed ^ 0x5eed)),
       proposals_(std::move(proposals)),
       log_(image),
@@ -106,10 +108,19 @@ CoreReplica::CoreReplica(const SimOptions& options, ReplicaId self, uint64_t see
 }
 
 void CoreReplica::Tick() {
-  for (raft::Input& input : std::exchange(later_, {})) core_.Step(std::move(input));
+  // Reading may take several ticks, and the log may be trimmed meanwhile.
+  const bool trims = trims_ && !later_.empty() && random_->OneIn(4);
+  if (trims) Trim(core_.commit_index());
+  for (raft::Input& input : std::exchange(later_, {})) {
+    if (random_->OneIn(2)) {
+      later_.push_back(std::move(input));
+    } else {
+      core_.Step(std::move(input));
+    }
+  }
   const Index folded = std::min(core_.commit_index(), core_.durable_index());
   if (random_->OneIn(4)) core_.Step(raft::Folded{folded});
-  core_.Step(raft::Tick{1});
+  if (core_.needs_tick()) core_.Step(raft::Tick{1});  // as the owner's timer does
 }
 
 void CoreReplica::Receive(const Packet& packet) {
@@ -141,7 +152,10 @@ void CoreReplica::DiskDone(uint64_t sequence, Term term) {
   sequences_.erase(found);
 }
 
-void CoreReplica::DiskFailed() { core_.Step(raft::DiskFailed{}); }
+void CoreReplica::DiskFailed() {
+  trims_ = false;
+  core_.Step(raft::DiskFailed{});
+}
 
 void CoreReplica::DiskSlow(bool slow) { core_.Step(raft::DiskSlow{slow}); }
 
@@ -150,7 +164,7 @@ void CoreReplica::DiskFull(bool full) { core_.Step(raft::DiskFull{full}); }
 void CoreReplica::PeerLost(ReplicaId peer) { core_.Step(raft::PeerLost{peer}); }
 
 void CoreReplica::Trim(Index first) {
-  if (first > core_.commit_index() || first <= log_.start.index) return;
+  if (first > core_.commit_index() + 1 || first <= log_.start.index) return;
   DiskWrite write;
   write.sequence = ++last_sequence_;
   write.term = core_.term();
@@ -299,6 +313,8 @@ void CoreReplica::AddPacket(raft::Message message) {
     packet.acknowledged = install->report.match;
   } else if (const auto* request = std::get_if<raft::VoteRequest>(&message.body)) {
     packet.forced = request->forced;
+    packet.previous = request->last_index;
+    packet.last_term = request->last_term;
   } else if (const auto* vote = std::get_if<raft::VoteReply>(&message.body)) {
     packet.reject = !vote->granted;
   } else if (const auto* heartbeat = std::get_if<raft::Heartbeat>(&message.body)) {
@@ -350,11 +366,13 @@ ReplicaState CoreReplica::state() const {
   s.floor = core_.compaction_floor();
   s.waited_ticks = core_.ticks_waited();
   s.ticks_without_leader = core_.ticks_without_leader();
+  s.needs_tick = core_.needs_tick();
   s.configuration = configuration_;
   s.uncommitted_bytes = core_.uncommitted_bytes();
   s.pending = core_.pending_proposals();
   for (const auto& [id, follower] : core_.followers()) {
-    s.inflight += follower.window.appends() + (follower.probe_sent ? 1 : 0);
+    const raft::Window& window = follower.window;
+    s.inflight += window.appends() + window.bytes() + (follower.probe_sent ? 1 : 0);
   }
   return s;
 }

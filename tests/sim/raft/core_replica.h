@@ -58,6 +58,7 @@ class CoreReplica final : public Replica {
   void RefreshState();
 
   const ReplicaId self_;
+  bool trims_;  // also while something is read for the core
   const std::unique_ptr<Random> random_;
   const std::shared_ptr<ConfigProposals> proposals_;
   LogImage log_;  // what the core asked its disk for

@@ -18,6 +18,9 @@ using DefectSites = std::array<uint64_t, kDefects>;
 
 // "vote-not-persisted"
 std::string_view NameOf(Defect defect);
+// Why no run of the simulator can tell it from a right core; empty when one can. A test that
+// docs/raft_traps.md names finds those.
+std::string_view WhyOutOfReach(Defect defect);
 std::optional<Defect> DefectNamed(std::string_view name);
 
 }  // namespace varve::raftsim

@@ -83,6 +83,7 @@ void World::MakeNodeFault(Fault fault, Node& node) {
       if (!node.replica) return;
       node.stalled_until = now_ + span;
       Add(now_ + span, Kind::kDiskMend, number);
+      node.disk_slow = true;
       StepNode(node, [](Replica& r) { r.DiskSlow(true); });
       break;
     case Fault::kDiskFull:
@@ -99,13 +100,10 @@ void World::MakeNodeFault(Fault fault, Node& node) {
       StepNode(node, [](Replica& r) { r.DiskFailed(); });
       break;
     }
-    case Fault::kTransfer: {
-      Node* leader = Leader();
-      if (leader == nullptr) return;
-      const ReplicaId target = node.id;
-      StepNode(*leader, [&](Replica& r) { r.Transfer(target); });
+    case Fault::kTransfer:
+      if (Leader() == nullptr) return;
+      TransferTo(node, span);
       break;
-    }
     case Fault::kMembership: {
       Node* leader = Leader();
       if (leader == nullptr) return;
@@ -116,7 +114,7 @@ void World::MakeNodeFault(Fault fault, Node& node) {
       if (!node.replica || node.disk_failed || node.state.commit < node.written.start.index + 2) {
         return;
       }
-      StepNode(node, [&](Replica& r) { r.Trim(node.state.commit - random_->Below(2)); });
+      StepNode(node, [&](Replica& r) { r.Trim(node.state.commit + 1 - random_->Below(3)); });
       break;
     default:
       return;
@@ -125,9 +123,20 @@ void World::MakeNodeFault(Fault fault, Node& node) {
   Tell(now_, " ", NameOf(fault), " at ", Show(node.id));
 }
 
+// The target may be lost on the way.
+void World::TransferTo(Node& target, SimTime span) {
+  Node& leader = *Leader();
+  if (random_->OneIn(2)) {
+    network_.Cut(Number(leader), Number(target));
+    Add(now_ + span, Kind::kMend, 0);
+  }
+  StepNode(leader, [&](Replica& r) { r.Transfer(target.id); });
+}
+
 // There is room again, and writes finish.
 void World::MendDisk(Node& node) {
   Tell(now_, " the disk of ", Show(node.id), " is well");
+  node.disk_slow = false;
   StepNode(node, [](Replica& r) {
     r.DiskSlow(false);
     r.DiskFull(false);
@@ -143,7 +152,7 @@ void World::HealAll() {
     node.paused_until = 0;
     if (node.disk_failed) Crash(node);
     if (!node.replica) Start(node);
-    MendDisk(node);
+    if (node.replica) MendDisk(node);
   }
   Tell(now_, " all faults end");
 }

@@ -16,7 +16,8 @@ SimOptions DrawOptions(uint64_t seed) {
   const auto random = SeededRandom(seed * 0x9e3779b97f4a7c15 + 17);
   SimOptions options;
   options.seed = seed;
-  options.voters = random->OneIn(4) ? 5 : (random->OneIn(8) ? 2 : 3);
+  options.voters =
+      random->OneIn(4) ? 5 : (random->OneIn(6) ? 1 + static_cast<uint32_t>(random->Below(2)) : 3);
   options.nodes = options.voters + static_cast<uint32_t>(random->Below(3));
   for (bool& on : options.on) on = random->OneIn(2);
   options.loss_percent = static_cast<uint32_t>(1 + random->Below(12));
@@ -30,6 +31,7 @@ SimOptions DrawOptions(uint64_t seed) {
   options.between_proposals = (5 + random->Below(80)) * kMillis;
   options.pre_vote = !random->OneIn(8);
   options.window_appends = 2 + static_cast<uint32_t>(random->Below(7));
+  options.tight = random->OneIn(8);
   options.append_bytes = 3'000 + static_cast<uint32_t>(random->Below(8'000));
   return options;
 }

@@ -48,6 +48,7 @@ struct SimOptions {
   // Of the replicas: appends under way to one follower, and bytes of one append.
   uint32_t window_appends = 4;
   uint32_t append_bytes = 6'000;
+  bool tight = false;  // room for less than one entry uncommitted, or under way to a follower
   SimTime delay = 2 * kMillis;
   SimTime delay_spread = 4 * kMillis;
   SimTime disk = 1 * kMillis;

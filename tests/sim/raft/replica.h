@@ -85,7 +85,8 @@ struct Packet {
   Term term;
   bool reject = false;  // of a reply
   bool forced = false;  // of a vote: the leader asked for the election
-  Index previous;       // append: what comes before the entries
+  Index previous;       // append: what comes before the entries; vote: where the log ends
+  Term last_term;       // vote: of the log
   uint64_t entries = 0;
   Index commit;
   Index acknowledged;  // append and install reply: durable through here, under the sender's term
@@ -138,6 +139,7 @@ struct ReplicaState {
   Index floor;                                         // of compaction
   uint64_t waited_ticks = 0;                           // since the election timer was set
   uint64_t ticks_without_leader = 0;                   // since a leader was heard of
+  bool needs_tick = false;                             // else its owner lets its timer rest
   std::shared_ptr<const Configuration> configuration;  // acting
   // Must be zero at rest.
   uint64_t uncommitted_bytes = 0;

@@ -110,6 +110,7 @@ void Each(const Report& report, const std::function<void(std::string, uint64_t)>
     visit(StrCat("becomes ", kRoles[i]), report.roles[i]);
   }
   for (size_t i = 1; i < kDefects; ++i) {
+    if (!WhyOutOfReach(static_cast<Defect>(i)).empty()) continue;
     visit(StrCat("site ", NameOf(static_cast<Defect>(i))), report.sites[i]);
   }
   visit("unsynced writes lost", report.unsynced_lost);

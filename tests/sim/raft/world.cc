@@ -184,7 +184,7 @@ void World::Handle(const Event& event) {
 }
 
 ReplicaView World::ViewOf(const Node& node) const {
-  return {node.id, &node.written, &node.durable, node.disk_failed};
+  return {node.id, &node.written, &node.durable, node.disk_failed, node.disk_slow};
 }
 
 void World::StepNode(Node& node, absl::FunctionRef<void(Replica&)> call) {
@@ -290,11 +290,19 @@ void World::FinishWrite(Node& node) {
 void World::Start(Node& node) {
   ++node.life;
   node.written = node.durable;
-  node.disk_failed = false;
+  node.disk_failed = node.disk_slow = false;
   node.stalled_until = now_;
   node.syncing = 0;
-  node.replica = factory_(node.id, random_->Next(), node.durable);
+  const uint64_t seed = random_->Next();
+  try {
+    node.replica = factory_(node.id, seed, node.durable);
+  } catch (const BrokenInvariant& broken) {
+    result_.violation = StrCat("core: ", Show(node.id), " starts and finds ", broken.what());
+    return;
+  }
   node.state = node.replica->state();
+  for (const auto& checker : checkers_) checker->OnStart(ViewOf(node), node.state);
+  Judge();
   Tell(now_, " ", Show(node.id), " starts in term ", node.state.term, " with entries to ",
        node.state.last);
 }

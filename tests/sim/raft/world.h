@@ -86,6 +86,7 @@ class World final : public Disks {
     SimTime stalled_until = 0;  // the disk
     size_t syncing = 0;         // writes that the sync under way covers
     bool disk_failed = false;
+    bool disk_slow = false;
   };
 
   // world.cc
@@ -118,6 +119,7 @@ class World final : public Disks {
   void MakeFault();
   void MakeNetworkFault(Fault fault, uint32_t node);
   void MakeNodeFault(Fault fault, Node& node);
+  void TransferTo(Node& target, SimTime span);
   void MendDisk(Node& node);
   [[nodiscard]] bool MayWipe(const Node& node) const;
   [[nodiscard]] bool Exists(ReplicaId replica) const { return !wiped_.contains(replica); }
