@@ -34,7 +34,8 @@ class FingerprintHasher;
 struct CoreOptions {
   GroupId group;
   ReplicaId self;
-  // Frame bytes of proposals that are not yet answered; the first is always accepted.
+  // Frame bytes of proposals that are not yet answered; the first is always accepted, and
+  // so is a configuration.
   size_t max_uncommitted_bytes = 0;
   // Frame bytes of one disk operation that gathers several entries; a larger entry travels alone.
   size_t max_write_bytes = limits::kMaxCommitBytes;

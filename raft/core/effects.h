@@ -45,8 +45,9 @@ struct ProposalUnknown {};
 // NOT_LEADER           another replica leads, or this one in another term than expected
 // LEADER_UNKNOWN       nobody is known to lead
 // OVERLOADED           too many uncommitted bytes, or leadership is being handed over; for a
-//                      configuration also: leadership is not confirmed, the configuration before it
-//                      is not committed, or a learner that is to vote has not caught up
+//                      configuration not the bytes, but: leadership is not confirmed, the
+//                      configuration before it is not committed, or a learner that is to vote has
+//                      not caught up
 // NO_SPACE             the disk of this replica is full, and the entry carries data
 // DISK_FAILED          the disk of this replica failed
 // DATA_LOSS            this replica is suspect

@@ -70,9 +70,11 @@ void Core::On(Propose propose) {
     if (const auto reason = WhyNotNow(*configuration)) return refuse(*reason);
   }
   const size_t frame_bytes = kEntryHeaderBytes + propose.payload.payload_bytes();
-  // The first always fits, or an entry above the limit could never be written.
+  // The first always fits, or an entry above the limit could never be written; and so does a
+  // configuration, of which there is one at a time, or load would keep a dead voter in the group.
   const bool first = uncommitted_bytes_ == 0 && !Planted(Defect::kLargeProposalRefused);
-  if (!first && uncommitted_bytes_ + frame_bytes > options_.max_uncommitted_bytes) {
+  const bool fits = first || propose.kind == EntryKind::kConfig;
+  if (!fits && uncommitted_bytes_ + frame_bytes > options_.max_uncommitted_bytes) {
     return refuse(Reason::OVERLOADED);
   }
   AppendOwn(propose.kind, std::move(propose.payload), propose.records, propose.now, propose.id);

@@ -193,6 +193,19 @@ TEST(CoreConfigurationTest, OnlyOneChangeAtATimeAndNoneBeforeTheBarrier) {
   EXPECT_EQ(h.core.configurations().committed, (ConfigurationAt{Index{4}, Voters({kSelf})}));
 }
 
+// Under load the limit is always reached, and a voter that is gone could never be removed.
+TEST(CoreConfigurationTest, IsTakenBeyondTheLimitOfUncommittedBytes) {
+  CoreHarness h(FreshState(), 100);
+  h.Lead();
+  h.Step(h.Data());
+  h.Step(h.Data());
+  h.Step(h.Config(WithLearner()));
+  EXPECT_EQ(h.log, (Log{"1: accepted 3", "2: refused OVERLOADED", "3: accepted 4"}));
+  h.CompleteAll();
+  EXPECT_EQ(h.core.configurations().committed.configuration, WithLearner());
+  EXPECT_EQ(h.core.uncommitted_bytes(), 0u);
+}
+
 TEST(CoreConfigurationTest, RefusesWhatIsNoSingleStep) {
   for (const auto& voters : {std::vector{kPeer, kOther}, std::vector{kPeer}, {}}) {
     CoreHarness h;
