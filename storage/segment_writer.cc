@@ -92,7 +92,7 @@ void SegmentWriter::CarryHeld() {
     if (auto* work = std::get_if<FileWork>(&held_.front())) {
       if (!CarryOut(*work)) return;
     } else {
-      std::get<Turn>(held_.front())(health());
+      std::get<Turn>(held_.front())(*this);
     }
     held_.pop_front();
     --unwritten_;

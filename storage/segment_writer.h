@@ -73,10 +73,9 @@ class SegmentWriter : public std::enable_shared_from_this<SegmentWriter> {
   // A pass as soon as may be, over everything enqueued before.
   void RequestSync();
   // Runs `task` on the write executor when every work that was enqueued before is carried out,
-  // those included that wait for room; `health` as of then. It shall not wait itself, and not fail
-  // the directory: what waits comes behind it. Dropped once detached, at the latest with the
-  // writer.
-  using Turn = absl::AnyInvocable<void(const absl::Status& health)>;
+  // those included that wait for room. It shall not wait itself: what follows comes behind it.
+  // Dropped once detached, at the latest with the writer, which it must not keep alive.
+  using Turn = absl::AnyInvocable<void(SegmentWriter&)>;
   void RunInTurn(Turn task);
   // Runs `task` on the write executor, whatever waits; on the sync executor behind that. Neither
   // once detached: then it is dropped.

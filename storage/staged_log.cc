@@ -107,27 +107,56 @@ absl::Status StagedLog::Carry(FileSystem& files, const std::string& directory,
   return absl::OkStatus();
 }
 
+std::vector<StagedSegment> StagedLog::TakeClosed() {
+  if (segments_.size() <= synced_ + 1) return {};
+  const auto from = segments_.begin() + static_cast<ptrdiff_t>(synced_);
+  synced_ = segments_.size() - 1;
+  return {from, std::prev(segments_.end())};
+}
+
+// A sync that fails has failed for the directory, as any other.
+absl::Status StagedLog::Sync(SegmentWriter& writer, const std::vector<StagedSegment>& segments) {
+  VARVE_RETURN_IF_ERROR(writer.health());
+  for (const StagedSegment& staged : segments) {
+    if (const absl::Status status = staged.segment->SyncData(); !status.ok()) {
+      writer.Fail(status);
+      return writer.health();
+    }
+    // A hint, which a full disk need not take.
+    (void)staged.segment->SaveIndex(staged.segment->TakeUnsavedRows(staged.end));
+  }
+  return absl::OkStatus();
+}
+
 void StagedLog::Append(std::vector<Entry> entries, Done done) {
   VARVE_CHECK(shard_.InExecutor() && !busy_ && !finished_);
   std::vector<Piece> pieces;
   if (failure_.ok()) failure_ = Plan(std::move(entries), &pieces);
   busy_ = true;
   if (!failure_.ok()) return Answer(std::move(done), failure_);
-  writer_->RunInTurn([self = self_, &shard = shard_, &files = context_.files, dropped = dropped_,
-                      directory = files_->directory, pieces = std::move(pieces),
-                      done = std::move(done)](absl::Status status) mutable {
-    if (*dropped) return;
-    if (status.ok()) status = Carry(files, directory, pieces);
-    shard.Post([self, done = std::move(done), status = std::move(status)]() mutable {
+  const auto answer = [self = self_, &shard = shard_](Done to, absl::Status status) {
+    shard.Post([self, to = std::move(to), status = std::move(status)]() mutable {
       if (*self == nullptr) return;
       (*self)->failure_ = status;
       (*self)->busy_ = false;
-      done(std::move(status));
+      to(std::move(status));
     });
+  };
+  writer_->RunInTurn([answer, &files = context_.files, dropped = dropped_,
+                      directory = files_->directory, pieces = std::move(pieces),
+                      closed = TakeClosed(),
+                      done = std::move(done)](SegmentWriter& writer) mutable {
+    if (*dropped) return;
+    absl::Status status = writer.health();
+    if (status.ok()) status = Carry(files, directory, pieces);
+    if (!status.ok() || closed.empty()) return answer(std::move(done), std::move(status));
+    // Each is an open file until it is synced.
+    writer.RunOnSyncer(
+        [answer, writer = writer.shared_from_this(), closed = std::move(closed),
+         done = std::move(done)]() mutable { answer(std::move(done), Sync(*writer, closed)); });
   });
 }
 
-// A sync that fails has failed for the directory, as any other.
 void StagedLog::Finish(Done done) {
   VARVE_CHECK(shard_.InExecutor() && !busy_ && !finished_);
   busy_ = true;
@@ -138,16 +167,13 @@ void StagedLog::Finish(Done done) {
   writer_->RunOnSyncer([self = self_, &shard = shard_, &files = context_.files, writer = writer_,
                         directory = files_->directory, segments = segments_,
                         done = std::move(done)]() mutable {
-    absl::Status status = writer->health();
-    for (const StagedSegment& staged : segments) {
-      if (status.ok()) status = staged.segment->SyncData();
-      // A hint, which a full disk need not take.
-      if (status.ok()) (void)staged.segment->SaveIndex(staged.segment->TakeUnsavedRows(staged.end));
-    }
-    if (status.ok()) status = files.SyncDirectory(directory);
-    if (!status.ok()) {
-      writer->Fail(status);
-      status = writer->health();
+    absl::Status status = Sync(*writer, segments);
+    if (status.ok()) {
+      status = files.SyncDirectory(directory);
+      if (!status.ok()) {
+        writer->Fail(status);
+        status = writer->health();
+      }
     }
     shard.Post([self, done = std::move(done), status = std::move(status)]() mutable {
       if (*self == nullptr) return;

@@ -67,6 +67,11 @@ class StagedLog {
   absl::Status BeginSegment(const Entry& start, std::vector<Piece>* pieces);
   static absl::Status Carry(FileSystem& files, const std::string& directory,
                             const std::vector<Piece>& pieces);
+  // Closes those files, too. On the sync executor; an error has failed the directory.
+  static absl::Status Sync(SegmentWriter& writer, const std::vector<StagedSegment>& segments);
+  // Segments that no more entries come to and that nobody has synced; from now on they count as
+  // synced.
+  std::vector<StagedSegment> TakeClosed();
   void Answer(Done done, absl::Status status);
   void RemoveFiles();
 
@@ -76,6 +81,7 @@ class StagedLog {
   const std::shared_ptr<ReplicaFiles> files_;
   Executor& shard_;
   std::vector<StagedSegment> segments_;
+  size_t synced_ = 0;  // of them, or being synced
   LogEnd end_;
   std::vector<EpochStart> epochs_;
   absl::Status failure_;

@@ -3,130 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+#include <utility>
+
 #include "common/error.h"
-#include "tests/storage/one_log_test.h"
+#include "tests/storage/staged_log_host.h"
 
 namespace varve::storage {
 namespace {
-
-constexpr ReplicaId kVoter{NodeId{1}, ReplicaEpoch{1}};
-
-// The fixture's log is the peer's: what it holds is staged at `target`.
-class StagedLogTest : public OneLogTest {
- protected:
-  void SetUp() override {
-    OneLogTest::SetUp();
-    for (int i = 0; i < 4; ++i) {
-      script.Append(5, 700);
-      script.Roll();
-    }
-    script.Append(3, 300);
-    script.NewTerm();
-    script.Append(2, 100);
-    script.Commit(script.image().end().last_index);
-    Settle();
-    ASSERT_TRUE(target.Open().ok());
-    ASSERT_TRUE(target.Create(kGroup).ok());
-  }
-
-  const std::vector<Entry>& entries() const { return script.image().entries; }
-  // [first, last] by index.
-  std::vector<Entry> Entries(Index first, Index last) const {
-    std::vector<Entry> out;
-    for (const Entry& entry : entries()) {
-      if (entry.header.first_index >= first && entry.header.last_index <= last) {
-        out.push_back(entry);
-      }
-    }
-    return out;
-  }
-  std::vector<Index> SegmentStarts() const {
-    std::vector<Index> out;
-    for (const Entry& entry : entries()) {
-      if (entry.header.kind == EntryKind::kMeta && IsSegmentStart(entry.payload())) {
-        out.push_back(entry.header.first_index);
-      }
-    }
-    return out;
-  }
-
-  static absl::Status Wait(DirectoryHost& on,
-                           const std::function<void(PartitionLog::Done)>& begin) {
-    auto result = std::make_shared<std::optional<absl::Status>>();
-    on.OnShard([&] { begin([result](absl::Status status) { *result = std::move(status); }); });
-    if (!on.scheduler.RunUntil([&] { return result->has_value(); }, 10 * kSecond)) {
-      return absl::DeadlineExceededError("no answer");
-    }
-    return **result;
-  }
-  // In pieces of `piece` entries.
-  absl::Status StageAt(DirectoryHost& on, std::vector<Entry> what, size_t piece,
-                       std::unique_ptr<StagedLog>* staged) {
-    on.OnShard([&] { *staged = on.log(kGroup).Stage(); });
-    for (size_t at = 0; at < what.size(); at += piece) {
-      std::vector<Entry> some(
-          what.begin() + static_cast<std::ptrdiff_t>(at),
-          what.begin() + static_cast<std::ptrdiff_t>(std::min(what.size(), at + piece)));
-      const absl::Status status = Wait(on, [&](PartitionLog::Done done) {
-        (*staged)->Append(std::move(some), std::move(done));
-      });
-      if (!status.ok()) return status;
-    }
-    return Wait(on, [&](PartitionLog::Done done) { (*staged)->Finish(std::move(done)); });
-  }
-  InstalledLog WholeLog() const {
-    InstalledLog as;
-    as.start = script.image().start;
-    as.configurations.committed = {Index{0}, OneVoter()};
-    as.consistent_from = Index{3};
-    return as;
-  }
-  absl::Status InstallAt(DirectoryHost& on, std::vector<Entry> what, const InstalledLog& as,
-                         size_t piece = 4) {
-    std::unique_ptr<StagedLog> staged;
-    LogWrite term;
-    term.hard_state = HardState{Term{9}, kVoter};
-    absl::Status status = on.Write(kGroup, std::move(term));
-    if (status.ok()) status = StageAt(on, std::move(what), piece, &staged);
-    if (!status.ok()) {
-      on.OnShard([&] { staged.reset(); });
-      return status;
-    }
-    return Wait(on, [&](PartitionLog::Done done) {
-      on.log(kGroup).Install(std::move(staged), as, std::move(done));
-    });
-  }
-  void ExpectHolds(DirectoryHost& on, const std::vector<Entry>& wanted) {
-    const auto image = on.Image(kGroup);
-    ASSERT_TRUE(image.ok()) << image.status();
-    ASSERT_EQ(image->entries.size(), wanted.size());
-    for (size_t i = 0; i < wanted.size(); ++i) {
-      ASSERT_EQ(image->entries[i].frame.view(), wanted[i].frame.view()) << i;
-    }
-    const PartitionLog& log = on.log(kGroup);
-    EXPECT_EQ(log.end(), EndAfter(wanted.back()));
-    EXPECT_EQ(log.ends().back(), log.end());
-    EXPECT_EQ(log.commit_index(), log.end().last_index);
-  }
-  // The log takes writes behind its end.
-  void ExpectGoesOn(DirectoryHost& on) {
-    const LogEnd end = on.log(kGroup).end();
-    LogWrite write;
-    write.entries.push_back(DataEntry(kGroup, end, Term{9}, 2, 50));
-    ASSERT_TRUE(on.Write(kGroup, std::move(write)).ok());
-    const auto read = on.Read(kGroup, end.last_index + 1, end.last_index + 1, 1 << 20);
-    ASSERT_TRUE(read.ok()) << read.status();
-    EXPECT_EQ(read->entries.size(), 1u);
-  }
-  size_t FilesAt(DirectoryHost& on) {
-    size_t files = 0;
-    const auto listed = on.disk.List(JoinPath("data/groups", GroupDirectoryName(kGroup)));
-    for (const DirectoryEntry& entry : *listed) files += entry.name.ends_with(".log") ? 1 : 0;
-    return files;
-  }
-
-  DirectoryHost target{8};
-};
 
 TEST_F(StagedLogTest, AnInstallReplacesTheWholeLog) {
   ASSERT_TRUE(InstallAt(target, entries(), WholeLog()).ok());
@@ -161,6 +45,38 @@ TEST_F(StagedLogTest, AnInstallMayBeginBehindTheOldLog) {
   EXPECT_EQ(target.log(kGroup).start(), as.start);
   EXPECT_EQ(target.log(kGroup).TermAt(first - 1), as.start.previous_term);
   ASSERT_NO_FATAL_FAILURE(ExpectGoesOn(target));
+}
+
+// A file is open until it is synced, and a log may have thousands.
+TEST_F(StagedLogTest, ASegmentIsSyncedWhenTheNextOneBegins) {
+  std::set<std::string> synced;
+  target.disk.SetObserver([&](const SimFileOp& op) {
+    if (op.name == "sync") synced.emplace(op.path);
+  });
+  std::unique_ptr<StagedLog> staged;
+  target.OnShard([&] { staged = target.log(kGroup).Stage(); });
+  const Index third = SegmentStarts().at(2);
+  for (const auto& [first, last] :
+       {std::pair(Index{1}, third), std::pair(third + 1, entries().back().header.last_index)}) {
+    ASSERT_TRUE(Wait(target, [&, first = first, last = last](PartitionLog::Done done) {
+                  staged->Append(Entries(first, last), std::move(done));
+                }).ok());
+    const auto& segments = staged->segments();
+    for (size_t i = 0; i + 1 < segments.size(); ++i)
+      EXPECT_TRUE(synced.contains(segments[i].segment->path())) << i << " of " << segments.size();
+    EXPECT_FALSE(synced.contains(segments.back().segment->path()));
+  }
+  target.OnShard([&] { staged.reset(); });
+  target.disk.SetObserver(nullptr);
+}
+
+TEST_F(StagedLogTest, ASyncOfAStagedSegmentThatFailsFailsTheDirectory) {
+  target.scheduler.RunFor(10 * kSecond);
+  target.disk.AddFault({.kind = SimFault::Kind::kSyncError, .path_prefix = "data/groups"});
+  std::unique_ptr<StagedLog> staged;
+  EXPECT_EQ(ReasonOf(StageAt(target, entries(), 7, &staged)), Reason::DISK_FAILED);
+  EXPECT_EQ(ReasonOf(target.directory->health()), Reason::DISK_FAILED);
+  target.OnShard([&] { staged.reset(); });
 }
 
 TEST_F(StagedLogTest, WhatIsDroppedLeavesNothing) {
@@ -225,106 +141,6 @@ TEST_F(StagedLogTest, AFullDiskStagesNothingAndLosesNothing) {
   target.scheduler.RunFor(kSecond);
   ASSERT_TRUE(InstallAt(target, entries(), WholeLog()).ok());
   ASSERT_NO_FATAL_FAILURE(ExpectHolds(target, entries()));
-}
-
-// A log without reserve, whose own writes wait for room on a full disk.
-class StagedLogOnFullDiskTest : public StagedLogTest {
- protected:
-  void SetUp() override {
-    StagedLogTest::SetUp();
-    full.options.reserve_bytes = 0;
-    full.options.sync_interval = 100 * kMillisecond;
-    ASSERT_TRUE(full.Open().ok());
-    ASSERT_TRUE(full.Create(kGroup).ok());
-    LogWrite term;
-    term.hard_state = HardState{Term{9}, kVoter};
-    ASSERT_TRUE(full.Write(kGroup, std::move(term)).ok());
-    full.scheduler.RunFor(kSecond);
-  }
-  void WriteWithoutRoom() {
-    full.disk.SetCapacity(full.disk.used_bytes());
-    LogWrite write;
-    write.entries.push_back(DataEntry(kGroup, full.log(kGroup).end(), Term{9}, 2, 9'000));
-    ASSERT_TRUE(full.Write(kGroup, std::move(write)).ok()) << "the journal has room of its own";
-    full.scheduler.RunFor(kSecond);
-    ASSERT_TRUE(Waits());
-  }
-  bool Waits() { return full.directory->dirty_bytes() > 0; }
-  void Stage() {
-    full.OnShard([&] { staged = full.log(kGroup).Stage(); });
-  }
-  // Answered in `answer`.
-  void Append(std::vector<Entry> what) {
-    answer.reset();
-    full.OnShard([&] {
-      staged->Append(std::move(what), [this](absl::Status status) { answer = std::move(status); });
-    });
-  }
-  void Answered() {
-    ASSERT_TRUE(full.scheduler.RunUntil([&] { return answer.has_value(); }, kSecond));
-    EXPECT_TRUE(answer->ok()) << *answer;
-  }
-
-  DirectoryHost full{9};
-  std::unique_ptr<StagedLog> staged;
-  std::optional<absl::Status> answer;
-};
-
-// What was admitted comes first.
-TEST_F(StagedLogOnFullDiskTest, AnAppendWaitsBehindWritesThatWaitForRoom) {
-  ASSERT_NO_FATAL_FAILURE(WriteWithoutRoom());
-  Stage();
-  Append(entries());
-  full.scheduler.RunFor(kSecond);
-  EXPECT_FALSE(answer.has_value()) << *answer;
-  full.disk.SetCapacity(uint64_t{1} << 40);
-  ASSERT_NO_FATAL_FAILURE(Answered());
-  EXPECT_FALSE(Waits());
-  ASSERT_TRUE(Wait(full, [&](PartitionLog::Done done) { staged->Finish(std::move(done)); }).ok());
-  ASSERT_TRUE(Wait(full, [&](PartitionLog::Done done) {
-                full.log(kGroup).Install(std::move(staged), WholeLog(), std::move(done));
-              }).ok());
-  ASSERT_NO_FATAL_FAILURE(ExpectHolds(full, entries()));
-}
-
-TEST_F(StagedLogOnFullDiskTest, RoomForTheWritesAloneIsTheirs) {
-  ASSERT_NO_FATAL_FAILURE(WriteWithoutRoom());
-  Stage();
-  Append(entries());
-  full.disk.SetCapacity(full.disk.used_bytes() + 24'000);
-  ASSERT_TRUE(full.scheduler.RunUntil([&] { return answer.has_value(); }, 10 * kSecond));
-  EXPECT_EQ(ReasonOf(*answer), Reason::NO_SPACE) << *answer;
-  EXPECT_FALSE(Waits());
-  full.OnShard([&] { staged.reset(); });
-}
-
-// Its files are room that the writes wait for.
-TEST_F(StagedLogOnFullDiskTest, WhatIsDroppedWhileItWaitsGivesItsRoomBack) {
-  Stage();
-  Append(Entries(Index{1}, SegmentStarts().at(3) - 1));
-  ASSERT_NO_FATAL_FAILURE(Answered());
-  ASSERT_NO_FATAL_FAILURE(WriteWithoutRoom());
-  Append(Entries(SegmentStarts().at(3), script.image().end().last_index));
-  full.scheduler.RunFor(kSecond);
-  EXPECT_FALSE(answer.has_value()) << *answer;
-  full.OnShard([&] { staged.reset(); });
-  full.scheduler.RunFor(kSecond);
-  EXPECT_FALSE(Waits());
-  EXPECT_EQ(FilesAt(full), 1u);
-}
-
-TEST_F(StagedLogOnFullDiskTest, AFailedDirectoryStagesNothing) {
-  Stage();
-  full.disk.AddFault({.kind = SimFault::Kind::kSyncError, .path_prefix = "data/groups"});
-  LogWrite write;
-  write.entries.push_back(DataEntry(kGroup, full.log(kGroup).end(), Term{9}, 2, 900));
-  ASSERT_TRUE(full.Write(kGroup, std::move(write)).ok());
-  full.scheduler.RunFor(kSecond);
-  ASSERT_FALSE(full.directory->health().ok());
-  Append(entries());
-  ASSERT_TRUE(full.scheduler.RunUntil([&] { return answer.has_value(); }, kSecond));
-  EXPECT_EQ(ReasonOf(*answer), Reason::DISK_FAILED) << *answer;
-  full.OnShard([&] { staged.reset(); });
 }
 
 // The old log, or the new one; the new one when that was said.
