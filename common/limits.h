@@ -25,6 +25,8 @@ inline constexpr size_t kMaxEntryPayloadBytes = kMaxBatchBytes;
 // One gRPC message: the largest batch and what surrounds it. Checked before parsing.
 inline constexpr size_t kMaxRequestBytes = 16 * kMiB;
 static_assert(kMaxRequestBytes >= kMaxBatchBytes + 64 * kKiB);
+// One packet between brokers: the largest entry and what surrounds it. Checked before parsing.
+inline constexpr size_t kMaxPeerMessageBytes = kMaxBatchBytes + 1 * kMiB;
 // Metadata (headers) of one gRPC call.
 inline constexpr size_t kMaxMetadataBytes = 16 * kKiB;
 

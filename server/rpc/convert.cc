@@ -345,7 +345,7 @@ void ToProto(const GetClusterReply& in, v1::GetClusterReply* out) {
       {reinterpret_cast<const char*>(in.cluster.bytes.data()), in.cluster.bytes.size()});
   out->set_controller_node(in.controller.value());
   out->set_answering_node(in.answering.value());
-  for (const BrokerInfo& broker : in.brokers) {
+  for (const ClusterBroker& broker : in.brokers) {
     v1::Broker* to = out->add_brokers();
     to->set_node(broker.node.value());
     to->set_address(broker.address);

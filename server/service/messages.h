@@ -225,7 +225,7 @@ struct ConfirmClockRequest {
 struct ConfirmClockReply {
   std::string paused_because;  // empty: not paused
 };
-struct BrokerInfo {
+struct ClusterBroker {
   NodeId node;
   std::string address;  // empty: the one the caller dialled
 };
@@ -233,7 +233,7 @@ struct GetClusterReply {
   ClusterId cluster;
   NodeId controller;
   NodeId answering;
-  std::vector<BrokerInfo> brokers;
+  std::vector<ClusterBroker> brokers;
 };
 
 }  // namespace varve::server

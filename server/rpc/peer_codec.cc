@@ -1,0 +1,191 @@
+#include "server/rpc/peer_codec.h"
+
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "common/error.h"
+
+namespace varve::server {
+namespace {
+
+namespace pb = varve::internal::v1;
+
+constexpr char kErrorInfoUrl[] = "type.googleapis.com/google.rpc.ErrorInfo";
+
+template <class Tag>
+std::string BytesOf(const Id128<Tag>& id) {
+  if (id.empty()) return {};
+  return {reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size()};
+}
+
+// Empty stays empty.
+template <class Tag>
+absl::Status ReadId(const std::string& bytes, std::string_view field, Id128<Tag>* out) {
+  if (bytes.empty()) return absl::OkStatus();
+  if (bytes.size() != out->bytes.size())
+    return MakeError(Reason::INVALID_REQUEST, field, " has ", bytes.size(), " bytes, not 16");
+  std::memcpy(out->bytes.data(), bytes.data(), bytes.size());
+  return absl::OkStatus();
+}
+
+absl::Status ReadAddress(const std::string& text, std::string_view field, std::string* out) {
+  if (text.size() > kMaxPeerAddressBytes)
+    return MakeError(Reason::INVALID_REQUEST, field, " is longer than ", kMaxPeerAddressBytes,
+                     " bytes");
+  *out = text;
+  return absl::OkStatus();
+}
+
+void ToProto(const BrokerInfo& in, pb::Broker* out) {
+  out->set_node(in.node.value());
+  out->set_directory_id(BytesOf(in.directory));
+  out->set_client_address(in.client_address);
+  out->set_peer_address(in.peer_address);
+}
+
+absl::StatusOr<BrokerInfo> FromProto(const pb::Broker& in) {
+  BrokerInfo out;
+  if (in.node() == 0) return MakeError(Reason::INVALID_REQUEST, "broker.node is missing");
+  out.node = NodeId(in.node());
+  VARVE_RETURN_IF_ERROR(ReadId(in.directory_id(), "broker.directory_id", &out.directory));
+  VARVE_RETURN_IF_ERROR(
+      ReadAddress(in.client_address(), "broker.client_address", &out.client_address));
+  VARVE_RETURN_IF_ERROR(ReadAddress(in.peer_address(), "broker.peer_address", &out.peer_address));
+  return out;
+}
+
+template <class Brokers>
+absl::Status ReadBrokers(const Brokers& in, std::vector<BrokerInfo>* out) {
+  if (in.size() > kMaxPeerBrokers)
+    return MakeError(Reason::INVALID_REQUEST, "brokers has ", in.size(), " items, at most ",
+                     kMaxPeerBrokers, " are allowed");
+  out->reserve(static_cast<size_t>(in.size()));
+  for (const pb::Broker& broker : in) {
+    VARVE_ASSIGN_OR_RETURN(BrokerInfo read, FromProto(broker));
+    out->push_back(std::move(read));
+  }
+  return absl::OkStatus();
+}
+
+std::string_view NameOf(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::NOT_APPLIED:
+      return "NOT_APPLIED";
+    case Outcome::APPLIED:
+      return "APPLIED";
+    case Outcome::UNKNOWN:
+      return "UNKNOWN";
+  }
+  return "UNKNOWN";
+}
+
+Reason ReasonFor(grpc::StatusCode code) {
+  switch (code) {
+    case grpc::StatusCode::UNAVAILABLE:
+      return Reason::UNAVAILABLE;
+    case grpc::StatusCode::DEADLINE_EXCEEDED:
+      return Reason::DEADLINE_EXCEEDED;
+    case grpc::StatusCode::CANCELLED:
+      return Reason::CANCELLED;
+    case grpc::StatusCode::RESOURCE_EXHAUSTED:
+      return Reason::OVERLOADED;
+    case grpc::StatusCode::UNIMPLEMENTED:
+      return Reason::UNSUPPORTED_FEATURE;
+    default:
+      return Reason::INTERNAL;
+  }
+}
+
+}  // namespace
+
+void ToProto(const HelloRequest& in, pb::HelloRequest* out) {
+  out->set_node(in.node.value());
+  out->set_cluster_id(BytesOf(in.cluster));
+}
+
+absl::StatusOr<HelloRequest> FromProto(const pb::HelloRequest& in) {
+  HelloRequest out;
+  out.node = NodeId(in.node());
+  VARVE_RETURN_IF_ERROR(ReadId(in.cluster_id(), "cluster_id", &out.cluster));
+  return out;
+}
+
+void ToProto(const HelloReply& in, pb::HelloReply* out) {
+  out->set_node(in.node.value());
+  out->set_cluster_id(BytesOf(in.cluster));
+  out->set_directory_id(BytesOf(in.directory));
+  out->set_process_epoch(in.process_epoch);
+  out->set_directory_empty(in.directory_empty);
+  out->set_controller_node(in.controller.value());
+  for (const BrokerInfo& broker : in.brokers) ToProto(broker, out->add_brokers());
+}
+
+absl::StatusOr<HelloReply> FromProto(const pb::HelloReply& in) {
+  HelloReply out;
+  out.node = NodeId(in.node());
+  VARVE_RETURN_IF_ERROR(ReadId(in.cluster_id(), "cluster_id", &out.cluster));
+  VARVE_RETURN_IF_ERROR(ReadId(in.directory_id(), "directory_id", &out.directory));
+  out.process_epoch = in.process_epoch();
+  out.directory_empty = in.directory_empty();
+  out.controller = NodeId(in.controller_node());
+  VARVE_RETURN_IF_ERROR(ReadBrokers(in.brokers(), &out.brokers));
+  return out;
+}
+
+void ToProto(const JoinRequest& in, pb::JoinRequest* out) {
+  ToProto(in.broker, out->mutable_broker());
+}
+
+absl::StatusOr<JoinRequest> FromProto(const pb::JoinRequest& in) {
+  JoinRequest out;
+  VARVE_ASSIGN_OR_RETURN(out.broker, FromProto(in.broker()));
+  return out;
+}
+
+void ToProto(const JoinReply& in, pb::JoinReply* out) {
+  out->set_cluster_id(BytesOf(in.cluster));
+  out->set_metadata_epoch(in.metadata_epoch.value());
+  for (const BrokerInfo& broker : in.brokers) ToProto(broker, out->add_brokers());
+}
+
+absl::StatusOr<JoinReply> FromProto(const pb::JoinReply& in) {
+  JoinReply out;
+  VARVE_RETURN_IF_ERROR(ReadId(in.cluster_id(), "cluster_id", &out.cluster));
+  out.metadata_epoch = ReplicaEpoch(in.metadata_epoch());
+  VARVE_RETURN_IF_ERROR(ReadBrokers(in.brokers(), &out.brokers));
+  return out;
+}
+
+grpc::Status ToPeerGrpcStatus(const absl::Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  const ErrorInfo& info = InfoOf(ReasonOf(status));
+  pb::ErrorInfo details;
+  details.set_reason(std::string(info.name));
+  details.set_domain("varve");
+  auto& metadata = *details.mutable_metadata();
+  metadata["outcome"] = std::string(NameOf(info.outcome));
+  metadata["retryable"] = info.retryable ? "true" : "false";
+  pb::Status encoded;
+  encoded.set_code(static_cast<int>(status.code()));
+  encoded.set_message(std::string(MessageOf(status)));
+  auto* any = encoded.add_details();
+  any->set_type_url(kErrorInfoUrl);
+  any->set_value(details.SerializeAsString());
+  return {static_cast<grpc::StatusCode>(encoded.code()), encoded.message(),
+          encoded.SerializeAsString()};
+}
+
+absl::Status FromPeerGrpcStatus(const grpc::Status& status) {
+  if (status.ok()) return absl::OkStatus();
+  Reason reason = ReasonFor(status.error_code());
+  pb::Status encoded;
+  pb::ErrorInfo details;
+  if (!status.error_details().empty() && encoded.ParseFromString(status.error_details()) &&
+      encoded.details_size() == 1 && encoded.details(0).type_url() == kErrorInfoUrl &&
+      details.ParseFromString(encoded.details(0).value()))
+    reason = ReasonNamed(details.reason());
+  return MakeError(reason, status.error_message());
+}
+
+}  // namespace varve::server
