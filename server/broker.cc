@@ -42,9 +42,8 @@ absl::StatusOr<std::unique_ptr<Broker>> Broker::Open(FileSystem& files, const Cl
                                                  files, clock, random, broker->options_.directory,
                                                  broker->executors_.storage));
   VARVE_ASSIGN_OR_RETURN(broker->store_, open_store());
-  broker->host_ =
-      std::make_unique<PartitionHost>(*broker->directory_, broker->executors_.shards, clock,
-                                      random.Next());
+  broker->host_ = std::make_unique<PartitionHost>(*broker->directory_, broker->executors_.shards,
+                                                  clock, random.Next());
   broker->service_ = std::make_unique<LocalService>(LocalServiceParts{
       .clock = clock,
       .gate = broker->gate_,
