@@ -24,7 +24,8 @@ struct EpochStart {
   bool operator==(const EpochStart&) const = default;
 };
 
-// Sum of hashes of the items of the derived state; all zero for the empty state.
+// Sum of hashes of the items of the derived state (common/derived_state.h), beginning with that of
+// the empty state; all zero: not stated.
 struct StateDigest {
   std::array<uint64_t, 2> sum{};
   uint64_t items = 0;

@@ -1,6 +1,6 @@
-// Writes the seed inputs of record_batch_fuzz, entry_fuzz, directory_fuzz and packet_fuzz below the
-// directory given. The seeds are kept in tests/fuzz/corpus; run this again when a format gains
-// something that mutation hardly finds.
+// Writes the seed inputs of record_batch_fuzz, entry_fuzz, derived_state_fuzz, directory_fuzz and
+// packet_fuzz below the directory given. The seeds are kept in tests/fuzz/corpus; run this again
+// when a format gains something that mutation hardly finds.
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -11,6 +11,7 @@
 #include "common/bytes.h"
 #include "common/check.h"
 #include "common/config.h"
+#include "common/derived_state.h"
 #include "common/entry.h"
 #include "common/meta_entry.h"
 #include "common/record_batch_builder.h"
@@ -156,6 +157,18 @@ void WriteAll(const std::filesystem::path& directory) {
   WriteDirectorySeeds(directory / "directory_fuzz");
 }
 
+void WriteStates(const std::filesystem::path& directory) {
+  const StatePosition at{GroupId{70'000}, Index{9}, Term{3}, Offset{40}};
+  StateItems items;
+  Write(directory / "empty", EncodeState(at, items));
+  items.Put(StateSection::kProducers, "alice", "12345678");
+  items.Put(StateSection::kProducers, "bob", "");
+  Write(directory / "one_section", EncodeState(at, items));
+  for (uint16_t section = 2; section <= kStateSections; ++section)
+    items.Put(static_cast<StateSection>(section), std::string(section, 'k'), "value");
+  Write(directory / "all_sections", EncodeState(at, items));
+}
+
 // One packet with a message of each kind.
 std::string PacketWith(std::vector<raft::MessageBody> bodies, bool heartbeat) {
   raft::Packet packet{NodeId{1}, NodeId{2}, std::nullopt, {}, {}};
@@ -216,6 +229,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   varve::WriteAll(argv[1]);
+  varve::WriteStates(std::filesystem::path(argv[1]) / "derived_state_fuzz");
   varve::WritePackets(std::filesystem::path(argv[1]) / "packet_fuzz");
   return 0;
 }
