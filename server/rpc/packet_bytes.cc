@@ -27,19 +27,29 @@ grpc::Slice SliceOf(SharedBytes bytes) {
           [](void* p) { delete static_cast<SharedBytes*>(p); }, owned};
 }
 
+// The bytes of the small parts that follow one another from `at` on.
+size_t RunBytes(const std::vector<SharedBytes>& parts, size_t at) {
+  size_t sum = 0;
+  for (; at < parts.size() && parts[at].size() < kShareOutFrom; ++at) sum += parts[at].size();
+  return sum;
+}
+
 }  // namespace
 
 grpc::ByteBuffer ToByteBuffer(raft::OutgoingPacket packet) {
+  std::vector<SharedBytes>& parts = packet.parts;
   std::vector<grpc::Slice> slices;
-  slices.reserve(2 * packet.parts.size() + 1);
+  slices.reserve(2 * parts.size() + 1);
   std::string run = std::move(packet.head);
-  for (SharedBytes& part : packet.parts) {
-    if (part.size() < kShareOutFrom) {
-      run.append(part.view());
+  run.reserve(run.size() + RunBytes(parts, 0));
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (parts[i].size() < kShareOutFrom) {
+      run.append(parts[i].view());
       continue;
     }
     if (!run.empty()) slices.push_back(SliceOf(std::exchange(run, {})));
-    slices.push_back(SliceOf(std::move(part)));
+    slices.push_back(SliceOf(std::move(parts[i])));
+    run.reserve(RunBytes(parts, i + 1));
   }
   if (!run.empty()) slices.push_back(SliceOf(std::move(run)));
   return {slices.data(), slices.size()};

@@ -27,7 +27,6 @@ constexpr int kMaxStreamsPerConnection = 16;
 constexpr int kMaxCalls = 64;
 // A sender may have so much under way before this side has read it.
 constexpr int kStreamWindowBytes = 4 << 20;
-constexpr int kMaxFrameBytes = 1 << 20;
 
 // A call that is answered once: by the service, or by its caller's going away. Deletes itself.
 class PeerCall final : public grpc::ServerUnaryReactor {
@@ -169,7 +168,6 @@ absl::Status PeerDoorImpl::Listen(const PeerDoorOptions& options) {
                              static_cast<int>(limits::kMaxMetadataBytes));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsPerConnection);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamWindowBytes);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, kMaxFrameBytes);
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10'000);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, 60'000);
   // Two brokers must never share a port.
