@@ -261,9 +261,12 @@ void Group::Hear(const PeerNews& news) {
       return;
     case PeerNews::Kind::kSilent:
       break;
-    case PeerNews::Kind::kLost:
-      if (const ReplicaId lost = ReplicaOn(news.node); !lost.empty()) Give(PeerLost{lost});
+    case PeerNews::Kind::kLost: {
+      const ReplicaId lost = ReplicaOn(news.node);
+      if (lost.empty()) return;
+      Give(PeerLost{lost});
       break;
+    }
     case PeerNews::Kind::kTookBytes:
       if (const ReplicaId peer = ReplicaOn(news.node); !peer.empty()) Give(PeerTookBytes{peer});
       return;

@@ -1,5 +1,6 @@
 #include "server/broker.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/check.h"
@@ -16,7 +17,9 @@ Broker::Broker(const Clock& clock, Random& random, BrokerOptions options, Broker
       executors_(std::move(executors)),
       gate_(clock) {}
 
-Broker::~Broker() = default;
+Broker::~Broker() {
+  if (options_.transport != nullptr) options_.transport->SetListener(nullptr);
+}
 
 absl::StatusOr<std::unique_ptr<Broker>> Broker::Open(FileSystem& files, const Clock& clock,
                                                      Random& random,
@@ -42,13 +45,16 @@ absl::StatusOr<std::unique_ptr<Broker>> Broker::Open(FileSystem& files, const Cl
                                                  files, clock, random, broker->options_.directory,
                                                  broker->executors_.storage));
   VARVE_ASSIGN_OR_RETURN(broker->store_, open_store());
-  broker->host_ = std::make_unique<PartitionHost>(*broker->directory_, broker->executors_.shards,
-                                                  clock, random.Next());
+  broker->host_ =
+      std::make_unique<PartitionHost>(*broker->directory_, broker->executors_.shards, clock,
+                                      broker->view_, broker->catalogue_, random.Next());
+  if (broker->options_.transport != nullptr) broker->MakePeers();
   broker->service_ = std::make_unique<LocalService>(LocalServiceParts{
       .clock = clock,
       .gate = broker->gate_,
       .metrics = broker->metrics_,
       .catalogue = broker->catalogue_,
+      .view = broker->view_,
       .host = *broker->host_,
       .controller = [raw = broker.get()] { return raw->controller_.get(); },
       .cluster = broker->directory_->identity().cluster,
@@ -58,12 +64,49 @@ absl::StatusOr<std::unique_ptr<Broker>> Broker::Open(FileSystem& files, const Cl
   return broker;
 }
 
+BrokerInfo Broker::Self() const {
+  const storage::DirectoryIdentity& identity = directory_->identity();
+  return {identity.node, identity.directory, options_.advertised_address, options_.peer_address};
+}
+
+void Broker::MakePeers() {
+  VARVE_CHECK(options_.peer_client != nullptr && executors_.peers != nullptr);
+  peers_ = std::make_unique<BrokerPeers>(BrokerPeersParts{
+      .directory = *directory_,
+      .host = *host_,
+      .view = view_,
+      .transport = *options_.transport,
+      .client = *options_.peer_client,
+      .home = *executors_.peers,
+      .clock = clock_,
+      .shards = executors_.shards,
+      .controller = [this] { return controller_.get(); },
+      .self = Self(),
+      .known = options_.entry.known,
+  });
+  host_->SetPeers(&peers_->hub());
+}
+
+void Broker::SetEntry(ClusterEntry entry) {
+  if (peers_ != nullptr) peers_->SetKnown(entry.known);
+  options_.entry = std::move(entry);
+}
+
+bool Broker::in_cluster() const {
+  const std::vector<GroupId> groups = directory_->groups();
+  return std::find(groups.begin(), groups.end(), kMetadataGroup) != groups.end();
+}
+
 void Broker::Start(absl::AnyInvocable<void(absl::Status)> ready) {
-  const ReplicaId self{directory_->identity().node, ReplicaEpoch(1)};
   Placement metadata;
-  metadata.options = {kMetadataGroup, self, {.segment_bytes = limits::kDefaultSegmentBytes}};
-  metadata.bootstrap.configuration.voters = {self};
-  metadata.bootstrap.append_time = clock_.Wall();
+  metadata.options.group = kMetadataGroup;
+  metadata.options.self = {directory_->identity().node, options_.entry.metadata_epoch};
+  metadata.options.policy.segment_bytes = limits::kDefaultSegmentBytes;
+  if (options_.entry.founds) {
+    metadata.bootstrap.emplace();
+    metadata.bootstrap->configuration.voters = {metadata.options.self};
+    metadata.bootstrap->append_time = clock_.Wall();
+  }
   host_->Place(std::move(metadata), [this, ready = std::move(ready)](absl::Status status) mutable {
     if (!status.ok()) return ready(AddContext(status, "opening the metadata partition"));
     StartController(std::move(ready));
@@ -78,8 +121,12 @@ void Broker::StartController(absl::AnyInvocable<void(absl::Status)> ready) {
     return ready(AddContext(suspect, "the metadata partition"));
   const storage::DirectoryIdentity identity = directory_->identity();
   controller_ = std::make_unique<Controller>(
-      ControllerOptions{{identity.node, ReplicaEpoch(1)}, identity.cluster}, *host_, *metadata,
-      *store_, catalogue_, random_, clock_, *executors_.background);
+      ControllerOptions{metadata->self(), identity.cluster, identity.directory, Self()}, *host_,
+      *metadata, *store_, catalogue_, view_, random_, clock_, *executors_.background);
+  if (peers_ != nullptr) {
+    controller_->SetBrokersListener([this] { peers_->UpdatePeers(); });
+    peers_->Start();
+  }
   controller_->Start([this, ready = std::move(ready)](absl::Status status) mutable {
     if (status.ok()) {
       gate_.Open();
@@ -94,9 +141,13 @@ void Broker::Stop(absl::AnyInvocable<void(absl::Status)> done) {
   gate_.Close();
   host_->ShardOf(kMetadataGroup).Post([this, done = std::move(done)]() mutable {
     if (controller_) controller_->Stop();
-    host_->StopAll([this, done = std::move(done)]() mutable {
+    auto close = [this, done = std::move(done)]() mutable {
       directory_->Close(
           [done = std::move(done)](absl::Status status) mutable { done(std::move(status)); });
+    };
+    host_->StopAll([this, close = std::move(close)]() mutable {
+      if (peers_ == nullptr) return close();
+      peers_->Stop(std::move(close));
     });
   });
 }

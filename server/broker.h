@@ -9,6 +9,8 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
+#include "server/broker_peers.h"
+#include "server/metadata/cluster_view.h"
 #include "server/metadata/controller.h"
 #include "server/metrics/broker_metrics.h"
 #include "server/partition/partition_host.h"
@@ -24,11 +26,25 @@ struct BrokerExecutors {
   std::vector<Executor*> shards;  // at least one
   storage::StorageExecutors storage;
   Executor* background = nullptr;  // blocking chores: flushing the fold
+  Executor* peers = nullptr;       // links to other brokers; with a transport
+};
+
+// How this broker comes into its cluster; found out before its directory is opened
+// (server/metadata/formation.h). Only the first start of a directory looks at the first two.
+struct ClusterEntry {
+  bool founds = true;  // a new directory begins a cluster with this broker alone
+  ReplicaEpoch metadata_epoch{1};
+  std::vector<BrokerInfo> known;  // other brokers, until the metadata names them
 };
 
 struct BrokerOptions {
   storage::DataDirectoryOptions directory;
   std::string advertised_address;  // of the gRPC door; empty: the one the caller dialled
+  std::string peer_address;        // of the door for other brokers, as they reach it
+  ClusterEntry entry;
+  // The ways to other brokers; both or neither. Without, this broker stays alone.
+  raft::Transport* transport = nullptr;
+  PeerClient* peer_client = nullptr;
 };
 
 // The composition root: owns everything below the doors, in the order in which it is built, and
@@ -50,6 +66,10 @@ class Broker {
                                                       BrokerExecutors executors);
   ~Broker();
 
+  // How it comes into its cluster; before Start, when the options could not know it yet.
+  void SetEntry(ClusterEntry entry);
+  // Whether this directory has a replica of the metadata log, so that it is in its cluster.
+  [[nodiscard]] bool in_cluster() const;
   // Opens the metadata partition, catches up, opens every replica; `ready` runs on a shard.
   void Start(absl::AnyInvocable<void(absl::Status)> ready);
   // Refuses new requests, answers those under way, makes everything durable and seals the journal.
@@ -64,6 +84,9 @@ class Broker {
   [[nodiscard]] storage::StateStore& state_store() { return *store_; }
   [[nodiscard]] const Catalogue& catalogue() const { return catalogue_; }
   [[nodiscard]] PartitionHost& partitions() { return *host_; }
+  [[nodiscard]] const ClusterView& cluster_view() const { return view_; }
+  // What other brokers may ask; null without a transport.
+  [[nodiscard]] BrokerPeers* peers() { return peers_.get(); }
   // Whether Start has succeeded and Stop was not called.
   [[nodiscard]] bool ready() const { return ready_.load(std::memory_order_acquire); }
   // OK, or why this broker cannot do its work.
@@ -71,16 +94,20 @@ class Broker {
 
  private:
   Broker(const Clock& clock, Random& random, BrokerOptions options, BrokerExecutors executors);
+  void MakePeers();
+  [[nodiscard]] BrokerInfo Self() const;
   void StartController(absl::AnyInvocable<void(absl::Status)> ready);
 
   const Clock& clock_;
   Random& random_;
-  const BrokerOptions options_;
+  BrokerOptions options_;
   const BrokerExecutors executors_;
   BrokerMetrics metrics_;
   Catalogue catalogue_;
+  ClusterView view_;
   std::unique_ptr<storage::StateStore> store_;
   std::unique_ptr<storage::DataDirectory> directory_;
+  std::unique_ptr<BrokerPeers> peers_;  // partitions, which go first, tell it what they led
   std::unique_ptr<PartitionHost> host_;
   std::unique_ptr<Controller> controller_;  // touched on the metadata partition's shard only
   Gate gate_;

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@ struct DataDirectoryOptions {
   // are drawn at random for a new directory. The node id must match unless the directory is new.
   ClusterId expected_cluster;
   NodeId node;
+  // The id that a new directory gets; empty: drawn.
+  DirectoryId new_directory;
   JournalOptions journal;
   size_t dirty_budget_bytes = 64ull << 20;
   // Disk space held back, beyond what the dirty budget may need, for what is not user data; a
@@ -81,6 +84,15 @@ struct RecoveryReport {
   uint64_t damaged = 0, suspect = 0;
   std::vector<std::string> notes;  // what was cut or is damaged, and why
 };
+
+// What can be told of a directory without opening it.
+struct DirectoryGlance {
+  bool empty = true;  // it does not exist, or holds no file of varve's
+  std::optional<DirectoryIdentity> identity;
+};
+// Blocks, changes nothing, and takes no lock. A damaged identity is not told from a missing one:
+// opening the directory says what is wrong.
+absl::StatusOr<DirectoryGlance> GlanceAtDirectory(FileSystem& files, const std::string& path);
 
 // Open and the destructor block; everything else is thread-safe and does not.
 class DataDirectory {

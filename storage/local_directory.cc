@@ -198,7 +198,8 @@ absl::StatusOr<ContentsSeen> LocalDirectory::LookInto(const std::string& directo
 absl::Status LocalDirectory::CreateIdentity(Random& random) {
   identity_.cluster =
       options_.expected_cluster.empty() ? DrawId<ClusterId>(random) : options_.expected_cluster;
-  identity_.directory = DrawId<DirectoryId>(random);
+  identity_.directory =
+      options_.new_directory.empty() ? DrawId<DirectoryId>(random) : options_.new_directory;
   identity_.node = options_.node;
   FileHeader header;
   header.kind = FileKind::kIdentity;

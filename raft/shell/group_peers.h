@@ -59,6 +59,8 @@ class GroupRouter {
   virtual void Deliver(std::vector<Message> messages) = 0;
   virtual void DeliverPieces(std::vector<PieceMessage> pieces) = 0;
   virtual void Tell(std::vector<PeerNews> news) = 0;
+  // The process of `node` is gone: kLost for every group here, whoever led it.
+  virtual void TellLost(NodeId node) = 0;
 };
 
 }  // namespace varve::raft

@@ -114,18 +114,10 @@ void PeerHub::WakeGroupsOf(NodeId node, const Peer& peer) {
 }
 
 // The replicas of a group are told at the same time everywhere, and the core has them campaign one
-// after another.
+// after another. All groups are told: whom a node led last, its table may not have said yet.
 void PeerHub::OnProcessGone(NodeId node, Peer& peer) {
   SetLive(node, peer, false);
-  std::vector<PeerNews> news;
-  for (const auto& [group, led] : peer.view.groups())
-    news.push_back({PeerNews::Kind::kLost, group, node, led.term});
-  for (const auto& [group, own] : led_) {
-    const auto& followers = own.leadership.followers;
-    if (std::find(followers.begin(), followers.end(), node) != followers.end())
-      news.push_back({PeerNews::Kind::kLost, group, node, own.leadership.term});
-  }
-  if (!news.empty()) router_.Tell(std::move(news));
+  router_.TellLost(node);
   TellChanges(node, peer.view.Clear());
 }
 

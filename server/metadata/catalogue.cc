@@ -50,10 +50,16 @@ uint64_t Catalogue::partition_count() const {
   return partitions_;
 }
 
+bool Catalogue::HasGroup(GroupId group) const {
+  std::shared_lock lock(mutex_);
+  return groups_.contains(group);
+}
+
 void Catalogue::Put(TopicRef topic) {
   std::unique_lock lock(mutex_);
   RemoveLocked(topic->id);
   partitions_ += topic->partitions.size();
+  for (const PartitionPlacement& partition : topic->partitions) groups_.insert(partition.group);
   by_name_[topic->name] = topic;
   by_folded_name_[FoldedTopicName(topic->name)] = topic;
   by_id_[topic->id] = std::move(topic);
@@ -68,6 +74,7 @@ void Catalogue::RemoveLocked(TopicId id) {
   const auto at = by_id_.find(id);
   if (at == by_id_.end()) return;
   partitions_ -= at->second->partitions.size();
+  for (const PartitionPlacement& partition : at->second->partitions) groups_.erase(partition.group);
   by_name_.erase(at->second->name);
   by_folded_name_.erase(FoldedTopicName(at->second->name));
   by_id_.erase(at);
@@ -85,6 +92,7 @@ void Catalogue::Clear() {
   by_name_.clear();
   by_folded_name_.clear();
   by_id_.clear();
+  groups_.clear();
   partitions_ = 0;
 }
 

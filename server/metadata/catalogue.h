@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <shared_mutex>
 #include <string>
 #include <string_view>
@@ -51,6 +52,8 @@ class Catalogue {
   // Names that differ only in '.' and '_' collide in metric names and are refused at creation.
   [[nodiscard]] TopicRef FindColliding(std::string_view name) const;
   [[nodiscard]] uint64_t partition_count() const;
+  // Whether a partition of some topic is this group.
+  [[nodiscard]] bool HasGroup(GroupId group) const;
 
   void Put(TopicRef topic);
   void Remove(TopicId id);
@@ -63,6 +66,7 @@ class Catalogue {
   std::map<std::string, TopicRef, std::less<>> by_name_;
   std::map<TopicId, TopicRef> by_id_;
   std::map<std::string, TopicRef, std::less<>> by_folded_name_;
+  std::set<GroupId> groups_;
   uint64_t partitions_ = 0;
 };
 

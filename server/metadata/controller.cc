@@ -16,6 +16,11 @@ namespace {
 namespace state = varve::state::v1;
 
 constexpr size_t kFoldReadBytes = 1 * limits::kMiB;
+// How long a new topic is waited for until it has leaders.
+constexpr Nanos kLedInterval = 5 * kMillisecond;
+constexpr int kLedAttempts = 1'000;
+// How long a starting broker waits for the controller before it serves without.
+constexpr Nanos kReadyPatience = 5 * kSecond;
 
 LogPolicy PolicyOf(const TopicConfig& config) {
   LogPolicy policy;
@@ -29,17 +34,18 @@ LogPolicy PolicyOf(const TopicConfig& config) {
 }  // namespace
 
 Controller::Controller(ControllerOptions options, PartitionHost& host, Partition& metadata,
-                       storage::StateStore& store, Catalogue& catalogue, Random& random,
-                       const Clock& clock, Executor& flusher)
+                       storage::StateStore& store, Catalogue& catalogue, ClusterView& view,
+                       Random& random, const Clock& clock, Executor& flusher)
     : options_(options),
       host_(host),
       metadata_(metadata),
       store_(store),
       catalogue_(catalogue),
+      view_(view),
       random_(random),
       clock_(clock),
       flusher_(flusher),
-      fold_(store, catalogue),
+      fold_(store, catalogue, view),
       self_(std::make_shared<Controller*>(this)) {}
 
 Controller::~Controller() { *self_ = nullptr; }
@@ -48,11 +54,38 @@ void Controller::Start(Done ready) {
   ready_ = std::move(ready);
   failure_ = CheckFold();
   if (!failure_.ok()) return std::exchange(ready_, {})(failure_);
+  if (brokers_listener_) brokers_listener_();
   metadata_.SetCommitListener([this](Index) { Pump(); });
   // Everything in the log of a confirmed leader up to its own first entry is committed.
-  metadata_.AwaitServing([self = self_] {
+  metadata_.AwaitLeader([self = self_] {
     if (*self != nullptr && !(*self)->stopped_) (*self)->Pump();
   });
+  patience_ends_ = clock_.Now() + kReadyPatience;
+  metadata_.shard().RunAt(patience_ends_, [self = self_] {
+    if (*self != nullptr) (*self)->Pump();
+  });
+  Pump();
+}
+
+// Whether this broker decides by itself what is committed.
+bool Controller::alone() const {
+  const Configuration& now = metadata_.core().log().configuration();
+  return now.outgoing.empty() && now.voters.size() == 1 && now.voters.front() == metadata_.self();
+}
+
+// What a replica finds at its start may be old: it is of use when the leader has told it what is
+// committed. Without a leader it serves what it has, after a while.
+bool Controller::up_to_date() const {
+  return alone() || !metadata_.core().leader().empty() || clock_.Now() >= patience_ends_;
+}
+
+absl::Status Controller::CheckDeciding() const {
+  VARVE_RETURN_IF_ERROR(failure_);
+  if (stopped_) return MakeError(Reason::SHUTTING_DOWN, "the broker is stopping");
+  if (!metadata_.serving()) return metadata_.WhyNotServing();
+  if (deciding_in_ != metadata_.leader_epoch())
+    return MakeError(Reason::STARTING, "the metadata is being read");
+  return absl::OkStatus();
 }
 
 // The fold is a cache of the log: where it does not fit, the log decides.
@@ -72,7 +105,9 @@ absl::Status Controller::CheckFold() {
 // --------------------------------------------------------------------------------------
 
 void Controller::Pump() {
-  if (pumping_ || stopped_ || !failure_.ok() || !metadata_.serving()) return;
+  if (pumping_ || stopped_ || !failure_.ok()) return;
+  // What a sole voter finds is committed when it leads; others hear it from their leader.
+  if (!caught_up_ && alone() && !metadata_.serving()) return;
   if (fold_.position().applied >= metadata_.foldable_index()) return AfterCatchUp();
   pumping_ = true;
   metadata_.ReadCommitted(fold_.position().applied + 1, kFoldReadBytes,
@@ -94,10 +129,12 @@ void Controller::ApplyRun(std::vector<Entry> entries) {
       failure_ = changes.status();
       return AfterCatchUp();
     }
+    if (changes->brokers && brokers_listener_) brokers_listener_();
     if (caught_up_) Act(*changes);
   }
   ArmFlush();
   ResolveDeletes();
+  ResolveJoins();
   Pump();
 }
 
@@ -107,17 +144,19 @@ void Controller::AfterCatchUp() {
     if (ready_) std::exchange(ready_, {})(failure_);
     return;
   }
-  if (caught_up_) return;
-  caught_up_ = true;
-  next_group_ = fold_.next_group();
-  if (!fold_.has_cluster()) FoundCluster();
+  if (metadata_.serving() && deciding_in_ != metadata_.leader_epoch()) BeginToDecide();
+  if (ready_ && caught_up_ && placed_ && registered() && up_to_date())
+    std::exchange(ready_, {})(absl::OkStatus());
+  if (std::exchange(caught_up_, true)) return;
   RemoveGroups(fold_.removed_groups());
   auto left = std::make_shared<size_t>(1);
   auto finish = [self = self_, left](absl::Status status) {
     Controller* me = *self;
     if (me == nullptr || !me->ready_) return;
     if (status.ok() && --*left > 0) return;
-    std::exchange(me->ready_, {})(std::move(status));
+    if (!status.ok()) return std::exchange(me->ready_, {})(std::move(status));
+    me->placed_ = true;
+    me->Pump();
   };
   for (std::string after;;) {
     const auto page = catalogue_.List(after, 1000);
@@ -127,6 +166,17 @@ void Controller::AfterCatchUp() {
     after = page.back()->name;
   }
   finish(absl::OkStatus());
+}
+
+// Everything that was committed before this leadership is folded.
+void Controller::BeginToDecide() {
+  deciding_in_ = metadata_.leader_epoch();
+  next_group_ = fold_.next_group();
+  deleting_.clear();
+  for (const auto& [id, done] : deletes_) deleting_.insert(id);
+  if (!fold_.has_cluster()) FoundCluster();
+  RegisterSelf();
+  ArmMembership();
 }
 
 void Controller::Act(const MetadataChanges& changes) {
@@ -142,13 +192,34 @@ void Controller::Act(const MetadataChanges& changes) {
       auto node = (*self)->creates_.extract(topic->id);
       if (node.empty()) return;
       (*self)->creating_.erase(topic->name);
-      if (status.ok()) return node.mapped()(topic);
+      if (status.ok())
+        return (*self)->AnswerWhenLed(topic, (*self)->fold_.position().applied, kLedAttempts,
+                                      std::move(node.mapped()));
       // The decision stands: the topic is there at the next start, whatever became of its logs.
       node.mapped()(MakeError(Reason::OUTCOME_UNKNOWN, "the creation of topic \"", topic->name,
                               "\" was decided, but not carried out: ", MessageOf(status)));
     });
   }
   RemoveGroups(changes.removed_groups);
+}
+
+// A topic is of use when each partition has a leader and the other brokers know of it.
+void Controller::AnswerWhenLed(TopicRef topic, Index decided, int attempts, TopicDone done) {
+  const bool led =
+      std::all_of(topic->partitions.begin(), topic->partitions.end(),
+                  [&](const PartitionPlacement& p) { return view_.LeaderOf(p.group).has_value(); });
+  const auto& followers = metadata_.core().followers();
+  const bool known = std::all_of(followers.begin(), followers.end(), [&](const auto& follower) {
+    return follower.second.known_commit >= decided || !view_.IsLive(follower.first.node);
+  });
+  // It exists, whoever leads it and whenever.
+  if ((led && known) || attempts == 0 || stopped_) return done(topic);
+  metadata_.shard().RunAt(clock_.Now() + kLedInterval, [self = self_, topic, decided, attempts,
+                                                        done = std::move(done)]() mutable {
+    if (*self == nullptr)
+      return done(MakeError(Reason::OUTCOME_UNKNOWN, "the broker stopped meanwhile"));
+    (*self)->AnswerWhenLed(topic, decided, attempts - 1, std::move(done));
+  });
 }
 
 // Opens or creates what this broker hosts of the topic; `done` (on this shard) when all of it
@@ -169,31 +240,36 @@ void Controller::PlaceTopic(const TopicRef& topic, Done done) {
     });
   };
   for (const PartitionPlacement& placement : topic->partitions) {
-    const auto mine =
-        std::find_if(placement.replicas.begin(), placement.replicas.end(),
-                     [&](const ReplicaId& r) { return r.node == options_.self.node; });
+    const auto mine = std::find_if(placement.replicas.begin(), placement.replicas.end(),
+                                   [&](const ReplicaId& r) { return r == metadata_.self(); });
     if (mine == placement.replicas.end()) continue;
     ++progress->left;
     Placement place;
     place.options.group = placement.group;
     place.options.self = *mine;
     place.options.policy = PolicyOf(topic->config);
-    place.bootstrap.configuration.voters = placement.replicas;
-    place.bootstrap.append_time = placement.created;
-    host_.Place(std::move(place), [this, group = placement.group, step](absl::Status status) {
-      if (!status.ok()) return step(std::move(status));
-      if (Partition* partition = host_.Find(group); partition != nullptr)
-        return partition->AwaitServing([step] { step(absl::OkStatus()); });
-      step(absl::OkStatus());  // removed meanwhile
-    });
+    place.options.leads_first = mine == placement.replicas.begin();
+    place.bootstrap.emplace();
+    place.bootstrap->configuration.voters = placement.replicas;
+    std::sort(place.bootstrap->configuration.voters.begin(),
+              place.bootstrap->configuration.voters.end());
+    place.bootstrap->append_time = placement.created;
+    host_.Place(std::move(place),
+                [this, group = placement.group, sole = placement.replicas.size() == 1,
+                 step](absl::Status status) {
+                  if (!status.ok()) return step(std::move(status));
+                  if (Partition* partition = host_.Find(group); partition != nullptr)
+                    return partition->AwaitLeader([step] { step(absl::OkStatus()); });
+                  step(absl::OkStatus());  // removed meanwhile
+                });
   }
   step(absl::OkStatus());
 }
 
 void Controller::RemoveGroups(const std::map<GroupId, std::vector<ReplicaId>>& groups) {
   for (const auto& [group, replicas] : groups) {
-    const bool mine = std::any_of(replicas.begin(), replicas.end(),
-                                  [&](const ReplicaId& r) { return r.node == options_.self.node; });
+    const bool mine =
+        std::find(replicas.begin(), replicas.end(), metadata_.self()) != replicas.end();
     if (!mine) continue;
     host_.Remove(group,
                  [&home = metadata_.shard(), self = self_, group = group](absl::Status status) {
@@ -206,7 +282,10 @@ void Controller::RemoveGroups(const std::map<GroupId, std::vector<ReplicaId>>& g
 }
 
 void Controller::ForgetRemoval(GroupId group) {
-  if (stopped_ || !fold_.removed_groups().contains(group)) return;
+  const auto at = fold_.removed_groups().find(group);
+  if (!CheckDeciding().ok() || at == fold_.removed_groups().end()) return;
+  // The others' data may still be there.
+  if (at->second.size() > 1) return;
   Propose({{RemovedGroupKey(group), std::nullopt}}, [](absl::Status) {});
 }
 
@@ -216,10 +295,12 @@ void Controller::ForgetRemoval(GroupId group) {
 void Controller::Propose(std::vector<EntityChange> changes, Done done) {
   auto batch = EncodeMetadataBatch(changes, clock_.Wall());
   if (!batch.ok()) return done(batch.status());
-  metadata_.Append(FrameBuffer::Copy(*batch), static_cast<uint32_t>(changes.size()),
-                   [done = std::move(done)](absl::StatusOr<AppendOutcome> outcome) mutable {
-                     done(outcome.status());
-                   });
+  metadata_.Append(
+      FrameBuffer::Copy(*batch), static_cast<uint32_t>(changes.size()),
+      [done = std::move(done)](absl::StatusOr<AppendOutcome> outcome) mutable {
+        done(outcome.status());
+      },
+      metadata_.leader_epoch());
 }
 
 EntityChange Controller::ClusterChange(GroupId next_group) const {
@@ -252,6 +333,7 @@ void Controller::Stop() {
   stopped_ = true;
   metadata_.SetCommitListener({});
   metadata_.shard().Cancel(flush_timer_);
+  metadata_.shard().Cancel(membership_timer_);
   // Proposed already: the next start may find them committed.
   const absl::Status unknown =
       MakeError(Reason::OUTCOME_UNKNOWN,
@@ -259,6 +341,7 @@ void Controller::Stop() {
   for (auto& [id, done] : std::exchange(creates_, {})) done(unknown);
   for (auto& [id, done] : std::exchange(deletes_, {})) done(unknown);
   for (auto& [id, done] : std::exchange(alters_, {})) done(unknown);
+  for (auto& [node, join] : std::exchange(joins_, {})) join.second(unknown);
   if (ready_) std::exchange(ready_, {})(MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
   store_.Flush().IgnoreError();
 }

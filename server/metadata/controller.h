@@ -1,4 +1,5 @@
-// Controller: decides about topics and carries the decisions out on this broker.
+// Controller: folds the metadata log and carries its decisions out on this broker; on the leader of
+// that log it also takes the decisions.
 #ifndef VARVE_SERVER_METADATA_CONTROLLER_H_
 #define VARVE_SERVER_METADATA_CONTROLLER_H_
 
@@ -17,15 +18,18 @@
 namespace varve::server {
 
 struct ControllerOptions {
-  ReplicaId self;
+  ReplicaId self;  // this broker's replica of the metadata log
   ClusterId cluster;
+  DirectoryId directory;
+  BrokerInfo addresses;                // of this broker's doors; the other fields are not looked at
   Nanos flush_interval = 5 * kSecond;  // of the fold, when it changed
 };
 
 // Confined to the metadata partition's shard. A decision is a record batch of the metadata
 // partition; it takes effect when the fold applies it, on every broker alike: only then are logs
-// created or removed and the caller answered. Data is removed only for a RemovedGroupValue that
-// names this replica.
+// created or removed and the caller answered. Only the leader of the metadata log decides, after it
+// has folded all that was committed before it led; elsewhere requests get NOT_LEADER. Data is
+// removed only for a RemovedGroupValue that names this replica.
 class Controller {
  public:
   using TopicDone = absl::AnyInvocable<void(absl::StatusOr<TopicRef>)>;
@@ -33,13 +37,20 @@ class Controller {
 
   // All must outlive the controller; `flusher` may block.
   Controller(ControllerOptions options, PartitionHost& host, Partition& metadata,
-             storage::StateStore& store, Catalogue& catalogue, Random& random, const Clock& clock,
-             Executor& flusher);
+             storage::StateStore& store, Catalogue& catalogue, ClusterView& view, Random& random,
+             const Clock& clock, Executor& flusher);
   ~Controller();
 
   // Catches the fold up, opens what this broker hosts, founds the cluster if the log has none; then
-  // `ready`.
+  // `ready`: as sole voter when everything here is led, else when this broker is known to the fold.
   void Start(Done ready);
+  // Called when the brokers that the fold knows have changed.
+  void SetBrokersListener(Task listener) { brokers_listener_ = std::move(listener); }
+
+  // Records the broker, or its new addresses; answered with its replica of the metadata log.
+  // NOT_LEADER; FOREIGN_DIRECTORY when a live broker has the node id with another directory.
+  using JoinDone = absl::AnyInvocable<void(absl::StatusOr<ReplicaEpoch>)>;
+  void Join(BrokerInfo broker, JoinDone done);
 
   // Answered when every partition of the new topic serves. Errors: INVALID_TOPIC_NAME,
   // TOPIC_EXISTS, INVALID_PARTITIONS, INVALID_REPLICATION, INVALID_CONFIG, OVERLOADED, and those of
@@ -57,6 +68,21 @@ class Controller {
 
  private:
   absl::Status CheckFold();
+  // Why nothing can be decided here now, if so.
+  [[nodiscard]] absl::Status CheckDeciding() const;
+  [[nodiscard]] bool alone() const;
+  [[nodiscard]] bool registered() const;
+  [[nodiscard]] bool up_to_date() const;
+  void BeginToDecide();
+  void AnswerWhenLed(TopicRef topic, Index decided, int attempts, TopicDone done);
+  // controller_brokers.cc
+  // The live ones if those are enough for so many replicas, else all; by node.
+  [[nodiscard]] std::vector<NodeId> BrokersForReplicas(size_t wanted) const;
+  [[nodiscard]] ReplicaEpoch EpochOf(NodeId node) const;
+  void RegisterSelf();
+  void ArmMembership();
+  void ReviewMembership();
+  void ResolveJoins();
   void Pump();
   void ApplyRun(std::vector<Entry> entries);
   void Act(const MetadataChanges& changes);
@@ -78,6 +104,7 @@ class Controller {
   Partition& metadata_;
   storage::StateStore& store_;
   Catalogue& catalogue_;
+  ClusterView& view_;
   Random& random_;
   const Clock& clock_;
   Executor& flusher_;
@@ -85,8 +112,14 @@ class Controller {
 
   bool pumping_ = false;
   bool caught_up_ = false;
+  bool placed_ = false;     // what the fold had at start is open
+  MonoTime patience_ends_;  // then it is ready without a controller
   bool stopped_ = false;
   absl::Status failure_;  // of the fold; final
+  Term deciding_in_;      // term in which everything before was folded; 0: none
+  Task brokers_listener_;
+  std::multimap<NodeId, std::pair<BrokerInfo, JoinDone>> joins_;
+  TimerId membership_timer_;
   Done ready_;
   TimerId flush_timer_;
   GroupId next_group_;  // above every id given away, decisions under way included

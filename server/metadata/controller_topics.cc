@@ -15,6 +15,8 @@ namespace {
 namespace state = varve::state::v1;
 
 constexpr std::string_view kNamespace = "default";
+// Replicas of a topic that does not say how many, where there are as many brokers.
+constexpr size_t kMostDefaultReplicas = 3;
 
 TopicId RandomTopicId(Random& random) {
   TopicId id;
@@ -75,7 +77,9 @@ absl::Status Controller::CheckCreate(CreateTopicRequest* request) const {
     return MakeError(Reason::INVALID_TOPIC_NAME, "topic \"", request->name, "\" differs from \"",
                      colliding, "\" only in '.' and '_', which metrics cannot tell apart");
   if (request->partitions == 0) request->partitions = 1;
-  if (request->replication_factor == 0) request->replication_factor = 1;
+  const size_t brokers = BrokersForReplicas(SIZE_MAX).size();
+  if (request->replication_factor == 0)
+    request->replication_factor = static_cast<uint32_t>(std::min(brokers, kMostDefaultReplicas));
   if (request->partitions > limits::kMaxPartitionsPerTopic)
     return MakeError(Reason::INVALID_PARTITIONS, request->partitions, " partitions are more than ",
                      limits::kMaxPartitionsPerTopic);
@@ -84,9 +88,10 @@ absl::Status Controller::CheckCreate(CreateTopicRequest* request) const {
                      limits::kMaxPartitionsPerBroker, " partitions");
   if (catalogue_.size() + creating_.size() >= limits::kMaxTopics)
     return MakeError(Reason::OVERLOADED, "the cluster has ", limits::kMaxTopics, " topics already");
-  if (request->replication_factor != 1)
+  if (request->replication_factor > brokers)
     return MakeError(Reason::INVALID_REPLICATION, "replication factor ",
-                     request->replication_factor, " needs as many brokers, and the cluster has 1");
+                     request->replication_factor, " needs as many brokers, and the cluster has ",
+                     brokers);
   for (size_t i = 0; i < request->settings.size(); ++i) {
     const TopicSetting& setting = request->settings[i];
     VARVE_RETURN_IF_ERROR(SetTopicSetting(setting.name, setting.value, &request->config));
@@ -107,13 +112,19 @@ std::vector<EntityChange> Controller::CreateChanges(const CreateTopicRequest& re
   topic.config = request.config;
   topic.created = now;
   changes.push_back(TopicChange(topic));
+  const std::vector<NodeId> brokers = BrokersForReplicas(request.replication_factor);
+  const uint64_t first = next_group_.value();
   for (uint32_t i = 0; i < request.partitions; ++i) {
     state::PartitionValue partition;
     partition.set_group_id(next_group_.value());
     ++next_group_;
-    auto* replica = partition.add_replicas();
-    replica->set_node(options_.self.node.value());
-    replica->set_replica_epoch(1);
+    // One broker further for each partition: the leaders of a topic are spread evenly.
+    for (uint32_t r = 0; r < request.replication_factor; ++r) {
+      const NodeId node = brokers[(first + i + r) % brokers.size()];
+      auto* replica = partition.add_replicas();
+      replica->set_node(node.value());
+      replica->set_replica_epoch(EpochOf(node).value());
+    }
     partition.set_created_ms(now.value());
     changes.push_back(
         {PartitionKey(std::string(kNamespace), id, PartitionId(i)), partition.SerializeAsString()});
@@ -123,9 +134,7 @@ std::vector<EntityChange> Controller::CreateChanges(const CreateTopicRequest& re
 }
 
 void Controller::CreateTopic(CreateTopicRequest request, TopicDone done) {
-  if (!failure_.ok()) return done(failure_);
-  if (stopped_) return done(MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
-  if (!caught_up_) return done(MakeError(Reason::STARTING, "the metadata is being read"));
+  if (absl::Status status = CheckDeciding(); !status.ok()) return done(std::move(status));
   if (absl::Status status = CheckCreate(&request); !status.ok()) return done(std::move(status));
   const auto id = RandomTopicId(random_);
   if (request.validate_only) {
@@ -148,9 +157,7 @@ void Controller::CreateTopic(CreateTopicRequest request, TopicDone done) {
 }
 
 void Controller::AlterTopic(AlterTopicRequest request, TopicDone done) {
-  if (!failure_.ok()) return done(failure_);
-  if (stopped_) return done(MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
-  if (!caught_up_) return done(MakeError(Reason::STARTING, "the metadata is being read"));
+  if (absl::Status status = CheckDeciding(); !status.ok()) return done(std::move(status));
   const TopicRef topic = catalogue_.Find(request.name);
   if (!topic || deleting_.contains(topic->id) || (request.id && *request.id != topic->id))
     return done(MakeError(Reason::UNKNOWN_TOPIC, "topic \"", request.name, "\"",
@@ -171,9 +178,7 @@ void Controller::AlterTopic(AlterTopicRequest request, TopicDone done) {
 }
 
 void Controller::DeleteTopic(DeleteTopicRequest request, Done done) {
-  if (!failure_.ok()) return done(failure_);
-  if (stopped_) return done(MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
-  if (!caught_up_) return done(MakeError(Reason::STARTING, "the metadata is being read"));
+  if (absl::Status status = CheckDeciding(); !status.ok()) return done(std::move(status));
   const TopicRef topic = catalogue_.Find(request.name);
   if (!topic || (request.id && *request.id != topic->id))
     return done(MakeError(Reason::UNKNOWN_TOPIC, "topic \"", request.name, "\"",

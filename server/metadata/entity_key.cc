@@ -58,6 +58,8 @@ EntityKey RemovedGroupKey(GroupId group) {
   return {.type = EntityType::kRemovedGroup, .group = group};
 }
 
+EntityKey BrokerKey(NodeId node) { return {.type = EntityType::kBroker, .node = node}; }
+
 std::string EntityTypePrefix(EntityType type) {
   return {static_cast<char>(type), static_cast<char>(kKeyVersion)};
 }
@@ -86,6 +88,9 @@ std::string EncodeEntityKey(const EntityKey& key) {
     case EntityType::kRemovedGroup:
       PutBig64(&out, key.group.value());
       break;
+    case EntityType::kBroker:
+      PutBig32(&out, key.node.value());
+      break;
   }
   return out;
 }
@@ -95,7 +100,7 @@ absl::StatusOr<EntityKey> DecodeEntityKey(std::string_view bytes) {
   EntityKey key;
   const auto type = in.Get<uint8_t>();
   const auto version = in.Get<uint8_t>();
-  if (type < 1 || type > static_cast<uint8_t>(EntityType::kRemovedGroup) || version != kKeyVersion)
+  if (type < 1 || type > static_cast<uint8_t>(EntityType::kBroker) || version != kKeyVersion)
     return MakeError(Reason::UNSUPPORTED_FEATURE, "metadata key of type ", +type, " version ",
                      +version, " is not known to this version");
   key.type = static_cast<EntityType>(type);
@@ -114,6 +119,10 @@ absl::StatusOr<EntityKey> DecodeEntityKey(std::string_view bytes) {
     case EntityType::kRemovedGroup:
       if (const std::string_view n = in.GetBytes(8); in.ok())
         key.group = GroupId(LoadBig<uint64_t>(n.data()));
+      break;
+    case EntityType::kBroker:
+      if (const std::string_view n = in.GetBytes(4); in.ok())
+        key.node = NodeId(LoadBig<uint32_t>(n.data()));
       break;
   }
   if (!ok || !in.ok() || in.remaining() != 0)

@@ -16,6 +16,7 @@ enum class EntityType : uint8_t {
   kTopic = 2,         // TopicValue
   kPartition = 3,     // PartitionValue
   kRemovedGroup = 4,  // RemovedGroupValue
+  kBroker = 5,        // BrokerValue
 };
 
 // Only the fields that belong to the type are set; the others stay at their defaults.
@@ -25,6 +26,7 @@ struct EntityKey {
   TopicId topic;
   PartitionId partition;
   GroupId group;
+  NodeId node;
   bool operator==(const EntityKey&) const = default;
 };
 
@@ -32,6 +34,7 @@ EntityKey ClusterKey();
 EntityKey TopicKey(std::string name_space, TopicId topic);
 EntityKey PartitionKey(std::string name_space, TopicId topic, PartitionId partition);
 EntityKey RemovedGroupKey(GroupId group);
+EntityKey BrokerKey(NodeId node);
 
 // A cluster's, directory's or topic's id as values hold it: its 16 bytes.
 template <class Id>

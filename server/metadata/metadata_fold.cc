@@ -51,14 +51,15 @@ absl::StatusOr<std::string> EncodeMetadataBatch(const std::vector<EntityChange>&
   return builder.Build();
 }
 
-MetadataFold::MetadataFold(storage::StateStore& store, Catalogue& catalogue)
-    : store_(store), catalogue_(catalogue) {}
+MetadataFold::MetadataFold(storage::StateStore& store, Catalogue& catalogue, ClusterView& view)
+    : store_(store), catalogue_(catalogue), view_(view) {}
 
 absl::Status MetadataFold::Load() {
   VARVE_ASSIGN_OR_RETURN(const auto fold, store_.FindFold(kMetadataGroup));
   if (!fold) return Restart();
   generation_ = fold->generation;
   position_ = fold->position;
+  view_.ClearBrokers();
   catalogue_.Clear();
   std::map<TopicId, Draft> drafts;
   MetadataChanges changes;
@@ -79,6 +80,8 @@ absl::Status MetadataFold::Restart() {
   next_group_ = kFirstTopicGroup;
   has_cluster_ = false;
   removed_groups_.clear();
+  metadata_epochs_.clear();
+  view_.ClearBrokers();
   catalogue_.Clear();
   return absl::OkStatus();
 }
@@ -168,6 +171,18 @@ absl::Status MetadataFold::ReadEntity(const EntityKey& key, std::string_view val
       changes->removed_groups[key.group] = removed_groups_[key.group];
       return absl::OkStatus();
     }
+    case EntityType::kBroker: {
+      state::BrokerValue broker;
+      VARVE_RETURN_IF_ERROR(ParseValue(value, "broker value", &broker));
+      BrokerInfo info{key.node, {}, broker.client_address(), broker.peer_address()};
+      if (!ReadId(broker.directory_id(), &info.directory))
+        return MakeError(Reason::DATA_LOSS, "the directory id of broker ", key.node, " has ",
+                         broker.directory_id().size(), " bytes");
+      metadata_epochs_[key.node] = ReplicaEpoch(broker.metadata_epoch());
+      view_.PutBroker(info);
+      changes->brokers = true;
+      return absl::OkStatus();
+    }
   }
   return MakeError(Reason::DATA_LOSS, "unknown entity type");
 }
@@ -175,6 +190,9 @@ absl::Status MetadataFold::ReadEntity(const EntityKey& key, std::string_view val
 void MetadataFold::RemoveEntity(const EntityKey& key) {
   if (key.type == EntityType::kTopic) catalogue_.Remove(key.topic);
   if (key.type == EntityType::kRemovedGroup) removed_groups_.erase(key.group);
+  if (key.type != EntityType::kBroker) return;
+  metadata_epochs_.erase(key.node);
+  view_.RemoveBroker(key.node);
 }
 
 // A new topic and its partitions are written together; a partition alone replaces one of a known

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "common/entry.h"
 #include "server/metadata/catalogue.h"
+#include "server/metadata/cluster_view.h"
 #include "server/metadata/entity_key.h"
 #include "storage/state_store.h"
 
@@ -30,6 +31,7 @@ struct MetadataChanges {
   std::vector<TopicRef> put_topics;
   // Replicas whose data is to be removed, from RemovedGroupValue entities.
   std::map<GroupId, std::vector<ReplicaId>> removed_groups;
+  bool brokers = false;  // some broker is new or has other addresses
 };
 
 // Confined to the metadata partition's shard; writes the Catalogue, which others read.
@@ -39,7 +41,7 @@ struct MetadataChanges {
 // DATA_LOSS; dropping the store and folding again from the log cures it.
 class MetadataFold {
  public:
-  MetadataFold(storage::StateStore& store, Catalogue& catalogue);
+  MetadataFold(storage::StateStore& store, Catalogue& catalogue, ClusterView& view);
 
   // Opens the fold (or begins an empty one) and fills the catalogue from it.
   absl::Status Load();
@@ -55,6 +57,10 @@ class MetadataFold {
   [[nodiscard]] GroupId next_group() const { return next_group_; }
   [[nodiscard]] bool has_cluster() const { return has_cluster_; }
   [[nodiscard]] ClusterId cluster() const { return cluster_; }
+  // Replicas of the metadata log, by what their brokers' entities say.
+  [[nodiscard]] const std::map<NodeId, ReplicaEpoch>& metadata_epochs() const {
+    return metadata_epochs_;
+  }
   // Removals that are decided and not yet reported done.
   [[nodiscard]] const std::map<GroupId, std::vector<ReplicaId>>& removed_groups() const {
     return removed_groups_;
@@ -76,12 +82,14 @@ class MetadataFold {
 
   storage::StateStore& store_;
   Catalogue& catalogue_;
+  ClusterView& view_;
   uint64_t generation_ = 0;
   storage::FoldPosition position_;
   GroupId next_group_ = kFirstTopicGroup;
   bool has_cluster_ = false;
   ClusterId cluster_;
   std::map<GroupId, std::vector<ReplicaId>> removed_groups_;
+  std::map<NodeId, ReplicaEpoch> metadata_epochs_;
 };
 
 }  // namespace varve::server

@@ -10,21 +10,20 @@
 namespace varve::server {
 
 Partition::Partition(PartitionOptions options, std::unique_ptr<storage::PartitionLog> log,
-                     storage::DataDirectory& directory, Executor& shard, const Clock& clock,
-                     ClockWatch& clock_watch, raft::GroupPeers* peers)
+                     Executor& shard, const PartitionContext& context)
     : options_(options),
-      directory_(directory),
+      directory_(context.directory),
       shard_(shard),
-      clock_(clock),
-      clock_watch_(clock_watch),
+      clock_(context.clock),
+      clock_watch_(context.clock_watch),
+      view_(context.view),
       log_(std::move(log)),
-      log_store_(*log_, directory, shard),
-      peers_(peers),
+      log_store_(*log_, directory_, shard),
+      peers_(context.peers),
       policy_(options.policy),
       self_(std::make_shared<Partition*>(this)) {
   raft::CoreOptions core{options_.group, options_.self, limits::kMaxUncommittedBytes};
   core.seed = options_.seed;
-  core.start_grace = true;
   start_told_ = log_->start().index;
   raft_ = std::make_unique<raft::Group>(core, log_store_, shard_, clock_,
                                         static_cast<raft::GroupListener&>(*this), peers_);
@@ -41,6 +40,18 @@ void Partition::Start() {
   if (!log_->suspicion().ok()) return;
   raft_->Start();
   RepairDamage();
+  if (options_.leads_first && log_->end().last_index == Index{1}) CampaignFirst(30);
+}
+
+// The other replicas of a new group may not be there yet.
+void Partition::CampaignFirst(int attempts) {
+  constexpr Nanos kAgain = 100 * kMillisecond;
+  if (stopped_ || attempts == 0 || leader_is_known()) return;
+  if (raft_->core().term() <= Term{1} || raft_->core().role() != raft::Role::kFollower)
+    raft_->Give(raft::Campaign{});
+  first_election_ = shard_.RunAt(clock_.Now() + kAgain, [self = self_, attempts] {
+    if (*self != nullptr) (*self)->CampaignFirst(attempts - 1);
+  });
 }
 
 void Partition::Stop() {
@@ -48,6 +59,8 @@ void Partition::Stop() {
   stopped_ = true;
   shard_.Cancel(std::exchange(review_timer_, TimerId{}));
   shard_.Cancel(std::exchange(repair_timer_, TimerId{}));
+  shard_.Cancel(std::exchange(first_election_, TimerId{}));
+  if (noted_leader_ == options_.self.node) view_.ForgetLeader(options_.group, noted_leader_);
   if (puller_) puller_->Cancel();
   raft_->Stop();
   const absl::Status unknown = MakeError(
@@ -62,13 +75,14 @@ void Partition::Stop() {
   for (auto& [id, done] : std::exchange(lookups_, {}))
     shard_.Post([done = std::move(done), stopping]() mutable { done(stopping); });
   WakeAllReaders();
-  for (Task& wake : std::exchange(serving_waiters_, {})) shard_.Post(std::move(wake));
+  WakeLeaderWaiters();
 }
 
 // --- Appends
 // --------------------------------------------------------------------------------------
 
-void Partition::Append(FrameBuffer batch, uint32_t records, AppendDone done) {
+void Partition::Append(FrameBuffer batch, uint32_t records, AppendDone done,
+                       std::optional<Term> expected_term) {
   VARVE_CHECK(shard_.InExecutor());
   if (stopped_)
     return Reply(std::move(done), MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
@@ -78,7 +92,10 @@ void Partition::Append(FrameBuffer batch, uint32_t records, AppendDone done) {
       options_.group < kFirstTopicGroup ? storage::SpaceClass::kSystem : storage::SpaceClass::kData;
   if (absl::Status full = directory_.Admit(wanted); !full.ok())
     return Reply(std::move(done), std::move(full));
-  waiting_for_room_.push_back({std::move(batch), records, std::move(done)});
+  // Before room is taken: a follower has to say who leads, however full its memory is.
+  if (raft_->core().role() != raft::Role::kLeader)
+    return Reply(std::move(done), view_.NotLeader(options_.group));
+  waiting_for_room_.push_back({std::move(batch), records, std::move(done), expected_term});
   AdmitWaiting();
 }
 
@@ -110,8 +127,8 @@ void Partition::ProposeBatch(PendingAppend append) {
   const size_t frame_bytes = kEntryHeaderBytes + append.batch.payload_bytes();
   BeginSegmentIfFull(frame_bytes);
   bytes_in_segment_ += frame_bytes;
-  const raft::ProposalId id =
-      raft_->Propose(std::move(append.batch), EntryKind::kData, append.records, std::nullopt);
+  const raft::ProposalId id = raft_->Propose(std::move(append.batch), EntryKind::kData,
+                                             append.records, append.expected_term);
   appends_.emplace(id, ProposedAppend{frame_bytes, std::move(append.done)});
 }
 
@@ -161,6 +178,8 @@ void Partition::OnProposal(raft::ProposalResult result) {
   }
   if (refused != nullptr) {
     directory_.ReturnDirty(dirty_bytes);  // it never reached the log
+    if (refused->reason == Reason::NOT_LEADER || refused->reason == Reason::LEADER_UNKNOWN)
+      return Reply(std::move(done), view_.NotLeader(options_.group));
     return Reply(std::move(done),
                  MakeError(refused->reason, "partition group ", options_.group,
                            " refused the batch: ", InfoOf(refused->reason).advice));
@@ -190,14 +209,44 @@ void Partition::OnCommitted(Index index, Offset high_watermark) {
 }
 
 void Partition::OnRoleChange(const raft::RoleChange& change) {
-  if (change.role == raft::Role::kLeader) bytes_in_segment_ = log_->active_segment_bytes();
-  if (change.role != raft::Role::kLeader) WakeAllReaders();
+  const NodeId leader = change.leader.node;
+  if (noted_leader_ != NodeId{} && noted_leader_ != leader)
+    view_.ForgetLeader(options_.group, noted_leader_);
+  noted_leader_ = leader;
+  if (leader != NodeId{}) view_.NoteLeader(options_.group, leader, change.term);
+  if (change.role == raft::Role::kLeader) {
+    bytes_in_segment_ = log_->active_segment_bytes();
+  } else {
+    WakeAllReaders();
+    if (leader_is_known()) WakeLeaderWaiters();
+  }
 }
 
 void Partition::OnLeadershipConfirmed() {
   WakeAllReaders();
-  for (Task& wake : std::exchange(serving_waiters_, {})) shard_.Post(std::move(wake));
+  WakeLeaderWaiters();
   ReviewRetention();
+}
+
+void Partition::WakeLeaderWaiters() {
+  for (Task& wake : std::exchange(leader_waiters_, {})) shard_.Post(std::move(wake));
+}
+
+bool Partition::leader_is_known() const {
+  const ReplicaId leader = raft_->core().leader();
+  return leader == options_.self ? serving() : !leader.empty();
+}
+
+absl::Status Partition::WhyNotServing() const {
+  if (raft_->core().role() == raft::Role::kLeader)
+    return MakeError(Reason::OFFSET_NOT_AVAILABLE,
+                     "the partition has no leader yet that has committed in its term");
+  return view_.NotLeader(options_.group);
+}
+
+void Partition::ProposeConfiguration(const Configuration& next) {
+  raft_->Propose(FrameBuffer::Copy(EncodeConfiguration(next)), EntryKind::kConfig, 0,
+                 leader_epoch());
 }
 
 bool Partition::serving() const { return !stopped_ && raft_->core().leadership_confirmed(); }
@@ -220,15 +269,15 @@ Index Partition::foldable_index() const { return std::min(commit_index(), log_->
 absl::Status Partition::CheckReadable(Offset from) const {
   if (stopped_) return MakeError(Reason::SHUTTING_DOWN, "the broker is stopping");
   const LogBounds now = bounds();
+  // A follower may be behind, also about the log start.
+  if (log_->suspicion().ok() && raft_->core().role() != raft::Role::kLeader) return WhyNotServing();
   if (from < now.log_start)
     return MakeError(Reason::OFFSET_OUT_OF_RANGE, "offset ", from, " is below the log start ",
                      now.log_start);
   // Of a suspect replica nobody knows how far the log went.
   if (!log_->suspicion().ok())
     return from < now.high_watermark ? absl::OkStatus() : log_->suspicion();
-  if (!serving())
-    return MakeError(Reason::OFFSET_NOT_AVAILABLE,
-                     "the partition has no leader yet that has committed in its term");
+  if (!serving()) return WhyNotServing();
   if (from > now.high_watermark)
     return MakeError(Reason::OFFSET_OUT_OF_RANGE, "offset ", from, " is beyond the high watermark ",
                      now.high_watermark);
@@ -333,9 +382,9 @@ void Partition::WakeAllReaders() {
   for (auto& [key, wake] : std::exchange(readers_, {})) shard_.Post(std::move(wake));
 }
 
-void Partition::AwaitServing(Task wake) {
-  if (stopped_ || serving() || !log_->suspicion().ok()) return shard_.Post(std::move(wake));
-  serving_waiters_.push_back(std::move(wake));
+void Partition::AwaitLeader(Task wake) {
+  if (stopped_ || leader_is_known() || !log_->suspicion().ok()) return shard_.Post(std::move(wake));
+  leader_waiters_.push_back(std::move(wake));
 }
 
 void Partition::SetCommitListener(absl::AnyInvocable<void(Index)> listener) {

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "common/executor.h"
 #include "raft/group.h"
+#include "server/metadata/cluster_view.h"
 #include "server/partition/clock_watch.h"
 #include "server/partition/log_puller.h"
 #include "server/partition/log_store_adapter.h"
@@ -36,6 +37,17 @@ struct PartitionOptions {
   ReplicaId self;
   LogPolicy policy;
   uint64_t seed = 1;  // of election timeouts; another one on each node
+  // This replica is to lead the new group first: it does not wait for an election timeout.
+  bool leads_first = false;
+};
+
+// What a partition reaches beyond its own log; all of it outlives it.
+struct PartitionContext {
+  storage::DataDirectory& directory;
+  const Clock& clock;
+  ClockWatch& clock_watch;
+  ClusterView& view;
+  raft::GroupPeers* peers = nullptr;  // null: no other node can be reached
 };
 
 struct AppendOutcome {
@@ -65,9 +77,8 @@ class Partition final : private raft::GroupListener {
   using TrimDone = absl::AnyInvocable<void(absl::StatusOr<Offset>)>;
   using WaiterId = uint64_t;
 
-  Partition(PartitionOptions options, std::unique_ptr<storage::PartitionLog> log,
-            storage::DataDirectory& directory, Executor& shard, const Clock& clock,
-            ClockWatch& clock_watch, raft::GroupPeers* peers);
+  Partition(PartitionOptions options, std::unique_ptr<storage::PartitionLog> log, Executor& shard,
+            const PartitionContext& context);
   ~Partition() override;
 
   // Joins the group: a single voter elects itself.
@@ -87,7 +98,11 @@ class Partition final : private raft::GroupListener {
 
   // Proposes one validated batch of `records` records. NOT_LEADER and LEADER_UNKNOWN when another
   // replica leads, OVERLOADED when too much is uncommitted.
-  void Append(FrameBuffer batch, uint32_t records, AppendDone done);
+  // With `expected_term` it is appended in that term or not at all.
+  void Append(FrameBuffer batch, uint32_t records, AppendDone done,
+              std::optional<Term> expected_term = std::nullopt);
+  // Proposes a change of the members, in this term; what becomes of it shows in core().
+  void ProposeConfiguration(const Configuration& next);
 
   // Committed Data entries from `from` on, at most `max_bytes` but at least one; none at the high
   // watermark. OFFSET_OUT_OF_RANGE below the log start or above the high watermark of a confirmed
@@ -109,8 +124,12 @@ class Partition final : private raft::GroupListener {
   // ask again).
   WaiterId AwaitAbove(Offset offset, Task wake);
   void CancelWait(WaiterId waiter);
-  // Calls `wake` once when the leadership is confirmed (at once, posted, if it is already).
-  void AwaitServing(Task wake);
+  // Calls `wake` once when a leader is known, and, if that is this replica, when its leadership is
+  // confirmed (at once, posted, if it is already).
+  void AwaitLeader(Task wake);
+  // Why this replica does not serve: NOT_LEADER with the leader's address, LEADER_UNKNOWN, or
+  // OFFSET_NOT_AVAILABLE for a leader that is not confirmed.
+  [[nodiscard]] absl::Status WhyNotServing() const;
 
   // Called after every advance of the commit index with the last committed index; at most one
   // listener.
@@ -142,6 +161,7 @@ class Partition final : private raft::GroupListener {
     FrameBuffer batch;
     uint32_t records;
     AppendDone done;
+    std::optional<Term> expected_term;
   };
   void OnCommitted(Index index, Offset high_watermark) override;
   void OnProposal(raft::ProposalResult result) override;
@@ -158,6 +178,9 @@ class Partition final : private raft::GroupListener {
   void FinishRepair(absl::StatusOr<std::unique_ptr<storage::StagedLog>> staged);
   void ArmRepair();
   [[nodiscard]] ReplicaId RepairSource();
+  [[nodiscard]] bool leader_is_known() const;
+  void WakeLeaderWaiters();
+  void CampaignFirst(int attempts);
   void AdmitWaiting();
   bool ReserveDirty(size_t bytes);
   void ProposeBatch(PendingAppend append);
@@ -185,6 +208,7 @@ class Partition final : private raft::GroupListener {
   Executor& shard_;
   const Clock& clock_;
   ClockWatch& clock_watch_;
+  ClusterView& view_;
   std::unique_ptr<storage::PartitionLog> log_;
   LogStoreAdapter log_store_;
   std::unique_ptr<raft::Group> raft_;
@@ -218,7 +242,9 @@ class Partition final : private raft::GroupListener {
   std::map<std::pair<Offset, WaiterId>, Task> readers_;
   std::map<WaiterId, Offset> reader_offsets_;
   WaiterId next_waiter_ = 1;
-  std::vector<Task> serving_waiters_;
+  std::vector<Task> leader_waiters_;
+  NodeId noted_leader_;  // in the view
+  TimerId first_election_;
   absl::AnyInvocable<void(Index)> commit_listener_;
   // Guards posted tasks against a partition that is gone.
   std::shared_ptr<Partition*> self_;

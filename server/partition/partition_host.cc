@@ -8,9 +8,12 @@
 namespace varve::server {
 
 PartitionHost::PartitionHost(storage::DataDirectory& directory, std::vector<Executor*> shards,
-                             const Clock& clock, uint64_t seed)
+                             const Clock& clock, ClusterView& view, const Catalogue& catalogue,
+                             uint64_t seed)
     : directory_(directory),
       clock_(clock),
+      view_(view),
+      catalogue_(catalogue),
       seed_(seed),
       clock_watch_(clock, directory.newest_append_time()) {
   VARVE_CHECK(!shards.empty());
@@ -39,9 +42,10 @@ void PartitionHost::With(GroupId group, absl::AnyInvocable<void(Partition*)> use
   ShardOf(group).Post([this, group, use = std::move(use)]() mutable { use(Find(group)); });
 }
 
-absl::Status PartitionHost::WhyMissing() const {
+absl::Status PartitionHost::WhyMissing(GroupId group) const {
   if (stopping_.load()) return MakeError(Reason::SHUTTING_DOWN, "the broker is stopping");
-  return MakeError(Reason::UNKNOWN_TOPIC, "the topic was deleted");
+  if (!catalogue_.HasGroup(group)) return MakeError(Reason::UNKNOWN_TOPIC, "the topic was deleted");
+  return view_.NotLeader(group);
 }
 
 void PartitionHost::Place(Placement placement, absl::AnyInvocable<void(absl::Status)> done) {
@@ -98,8 +102,11 @@ void PartitionHost::Adopt(Shard& shard, const PartitionOptions& options,
                           std::unique_ptr<storage::PartitionLog> log) {
   PartitionOptions seeded = options;
   seeded.seed = seed_ ^ (options.group.value() * 0x9E3779B97F4A7C15);
-  auto partition = std::make_unique<Partition>(seeded, std::move(log), directory_, *shard.executor,
-                                               clock_, clock_watch_, peers_);
+  // Whatever the metadata says: the replica is the one that the directory holds.
+  seeded.self.epoch = log->replica_epoch();
+  auto partition = std::make_unique<Partition>(
+      seeded, std::move(log), *shard.executor,
+      PartitionContext{directory_, clock_, clock_watch_, view_, peers_});
   Partition* raw = partition.get();
   shard.partitions.emplace(options.group, std::move(partition));
   size_.fetch_add(1, std::memory_order_relaxed);
@@ -166,6 +173,12 @@ void PartitionHost::DeliverPieces(std::vector<raft::PieceMessage> pieces) {
       if (partition != nullptr) partition->ReceivePiece(std::move(piece));
     });
   }
+}
+
+void PartitionHost::TellLost(NodeId node) {
+  ForEach([node](Partition& partition) {
+    partition.Hear({raft::PeerNews::Kind::kLost, partition.group(), node, Term{}});
+  });
 }
 
 void PartitionHost::Tell(std::vector<raft::PeerNews> news) {

@@ -12,6 +12,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "common/executor.h"
+#include "server/metadata/catalogue.h"
 #include "server/partition/clock_watch.h"
 #include "server/partition/partition.h"
 #include "storage/data_directory.h"
@@ -21,7 +22,9 @@ namespace varve::server {
 // What to open or create on this broker.
 struct Placement {
   PartitionOptions options;
-  storage::Bootstrap bootstrap;  // used only when the directory has no replica of the group yet
+  // Used only when the directory has no replica of the group yet; without, the log begins empty and
+  // gets its entries from the others.
+  std::optional<storage::Bootstrap> bootstrap;
 };
 
 // Thread-safe; every callback runs on the shard of the group it is about. A group's shard is a
@@ -30,7 +33,7 @@ class PartitionHost final : public raft::GroupRouter {
  public:
   // All must outlive the host. `shards` is not empty. `seed`: of the partitions' elections.
   PartitionHost(storage::DataDirectory& directory, std::vector<Executor*> shards,
-                const Clock& clock, uint64_t seed);
+                const Clock& clock, ClusterView& view, const Catalogue& catalogue, uint64_t seed);
   // Partitions must have been stopped (StopAll) or their shards no longer run.
   ~PartitionHost() override;
 
@@ -39,6 +42,7 @@ class PartitionHost final : public raft::GroupRouter {
   void Deliver(std::vector<raft::Message> messages) override;
   void DeliverPieces(std::vector<raft::PieceMessage> pieces) override;
   void Tell(std::vector<raft::PeerNews> news) override;
+  void TellLost(NodeId node) override;
   // Runs `use` for each partition, on its shard.
   void ForEach(std::function<void(Partition&)> use);
 
@@ -51,9 +55,10 @@ class PartitionHost final : public raft::GroupRouter {
 
   // Runs `use` on the group's shard, with null when the group is not here.
   void With(GroupId group, absl::AnyInvocable<void(Partition*)> use);
-  // Why With found no partition: SHUTTING_DOWN while the broker stops, else UNKNOWN_TOPIC, since
-  // the catalogue had it. A client must not take a stopping broker for a deleted topic.
-  [[nodiscard]] absl::Status WhyMissing() const;
+  // Why With found no partition: SHUTTING_DOWN while the broker stops, NOT_LEADER when another
+  // broker leads it, UNKNOWN_TOPIC when its topic is gone, else LEADER_UNKNOWN. A client must not
+  // take a stopping broker for a deleted topic.
+  [[nodiscard]] absl::Status WhyMissing(GroupId group) const;
   [[nodiscard]] Executor& ShardOf(GroupId group) const;
   // Only on the group's shard.
   [[nodiscard]] Partition* Find(GroupId group) const;
@@ -86,6 +91,8 @@ class PartitionHost final : public raft::GroupRouter {
 
   storage::DataDirectory& directory_;
   const Clock& clock_;
+  ClusterView& view_;
+  const Catalogue& catalogue_;
   const uint64_t seed_;
   raft::GroupPeers* peers_ = nullptr;
   ClockWatch clock_watch_;

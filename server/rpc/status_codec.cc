@@ -3,6 +3,7 @@
 #include <string>
 
 #include "common/error.h"
+#include "common/error_detail.h"
 
 namespace varve::server {
 namespace {
@@ -33,6 +34,7 @@ void EncodeStatus(const absl::Status& status, varve::v1::Status* out) {
   metadata["outcome"] = std::string(OutcomeName(info.outcome));
   metadata["retryable"] = info.retryable ? "true" : "false";
   metadata["advice"] = std::string(info.advice);
+  for (const auto& [name, value] : ErrorDetails(status)) metadata[name] = value;
   // The type URL of the standard message, which has the same fields: any gRPC tool decodes it.
   auto* any = out->add_details();
   any->set_type_url("type.googleapis.com/google.rpc.ErrorInfo");

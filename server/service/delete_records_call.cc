@@ -51,13 +51,13 @@ void LocalService::DeleteRecords(RequestContext context, DeleteRecordsRequest re
       home.Post([gathering, i, status = group.status()] { gathering->Set(i, status); });
       continue;
     }
-    parts_.host.With(*group,
-                     [gathering, i, &host = parts_.host, before = item.before](Partition* found) {
-                       if (found == nullptr) return gathering->Set(i, host.WhyMissing());
-                       found->TrimTo(before, [gathering, i](absl::StatusOr<Offset> log_start) {
-                         gathering->Set(i, std::move(log_start));
-                       });
-                     });
+    parts_.host.With(*group, [gathering, i, group = *group, &host = parts_.host,
+                              before = item.before](Partition* found) {
+      if (found == nullptr) return gathering->Set(i, host.WhyMissing(group));
+      found->TrimTo(before, [gathering, i](absl::StatusOr<Offset> log_start) {
+        gathering->Set(i, std::move(log_start));
+      });
+    });
   }
 }
 

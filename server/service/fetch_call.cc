@@ -79,16 +79,16 @@ class FetchCall : public std::enable_shared_from_this<FetchCall> {
     const size_t share = std::max<size_t>(request_.max_bytes / request_.partitions.size(), 1);
     const size_t wanted = asked.max_bytes == 0 ? share : asked.max_bytes;
     const size_t limit = full_ ? 0 : std::min(wanted, request_.max_bytes - bytes_);
-    parts_.host.With(group,
-                     [self = shared_from_this(), limit, from = asked.offset](Partition* partition) {
-                       const auto take = [self](absl::StatusOr<ReadOutcome> outcome) {
-                         self->Take(std::move(outcome));
-                         self->ReadNext();
-                       };
-                       if (partition == nullptr) return take(self->parts_.host.WhyMissing());
-                       if (limit > 0) return partition->Read(from, limit, take);
-                       take(ReadOutcome{{}, from, partition->bounds(), partition->leader_epoch()});
-                     });
+    parts_.host.With(group, [self = shared_from_this(), limit, group,
+                             from = asked.offset](Partition* partition) {
+      const auto take = [self](absl::StatusOr<ReadOutcome> outcome) {
+        self->Take(std::move(outcome));
+        self->ReadNext();
+      };
+      if (partition == nullptr) return take(self->parts_.host.WhyMissing(group));
+      if (limit > 0) return partition->Read(from, limit, take);
+      take(ReadOutcome{{}, from, partition->bounds(), partition->leader_epoch()});
+    });
   }
 
   // The result of the next partition. Only the first batch of all may exceed the limit.

@@ -29,8 +29,7 @@ struct OffsetsGathering {
 absl::Status CheckServing(const Partition& partition) {
   // A suspect replica shows what it knows to be committed.
   if (partition.serving() || !partition.suspicion().ok()) return absl::OkStatus();
-  return MakeError(Reason::OFFSET_NOT_AVAILABLE,
-                   "the partition has no leader yet that has committed in its term");
+  return partition.WhyNotServing();
 }
 
 }  // namespace
@@ -95,11 +94,11 @@ void LocalService::ListOffsets(RequestContext context, ListOffsetsRequest reques
       });
       continue;
     }
-    parts_.host.With(*group, [gathering, i, &host = parts_.host,
+    parts_.host.With(*group, [gathering, i, group = *group, &host = parts_.host,
                               position = item.position](Partition* partition) {
       ListOffsetsResult result;
       if (partition == nullptr) {
-        result.status = host.WhyMissing();
+        result.status = host.WhyMissing(group);
         return gathering->Set(i, std::move(result));
       }
       result.leader_epoch = partition->leader_epoch();

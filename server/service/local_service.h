@@ -7,6 +7,7 @@
 #include <string>
 
 #include "server/metadata/catalogue.h"
+#include "server/metadata/cluster_view.h"
 #include "server/metadata/controller.h"
 #include "server/metrics/broker_metrics.h"
 #include "server/partition/partition_host.h"
@@ -22,6 +23,7 @@ struct LocalServiceParts {
   Gate& gate;
   BrokerMetrics& metrics;
   Catalogue& catalogue;
+  ClusterView& view;
   PartitionHost& host;
   // The controller, on the metadata partition's shard; null before the broker is ready.
   std::function<Controller*()> controller;

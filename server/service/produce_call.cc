@@ -109,11 +109,11 @@ void LocalService::Produce(RequestContext context, ProduceRequest request,
       continue;
     }
     const GroupId group = topic->partitions[item->partition.value()].group;
-    parts_.host.With(group, [this, gathering, i, cells, began,
+    parts_.host.With(group, [this, gathering, i, cells, began, group,
                              item = std::move(*item)](Partition* partition) mutable {
       const PartitionId number = item.partition;
       if (partition == nullptr)
-        return gathering->Set(i, {.status = parts_.host.WhyMissing(), .partition = number});
+        return gathering->Set(i, {.status = parts_.host.WhyMissing(group), .partition = number});
       const uint64_t bytes = item.batch.payload_bytes();
       const uint32_t records = item.records;
       partition->Append(std::move(item.batch), records,

@@ -117,11 +117,11 @@ void LocalProduceSession::Submit(const Slot& slot, const Topic& topic, Partition
                                  FrameBuffer batch, uint32_t records) {
   const GroupId group = topic.topic->partitions[partition.value()].group;
   const MonoTime began = parts_.clock.Now();
-  parts_.host.With(group, [shared = shared_, &host = parts_.host, cells = topic.cells,
+  parts_.host.With(group, [shared = shared_, group, &host = parts_.host, cells = topic.cells,
                            &metrics = parts_.metrics, &clock = parts_.clock, slot, partition,
                            batch = std::move(batch), records, began](Partition* target) mutable {
     if (target == nullptr)
-      return shared->Ack(slot, {.status = host.WhyMissing(), .partition = partition});
+      return shared->Ack(slot, {.status = host.WhyMissing(group), .partition = partition});
     target->Append(std::move(batch), records,
                    [shared, cells, &metrics, &clock, slot, partition, records,
                     began](absl::StatusOr<AppendOutcome> outcome) {

@@ -183,9 +183,9 @@ void LocalSubscribeSession::Shared::Close() {
 // ------------------------------------------------------------------------------------
 
 void LocalSubscribeSession::Shared::Resolve(Ticket ticket, GroupId group, Position position) {
-  parts_.host.With(group, [self = shared_from_this(), ticket,
+  parts_.host.With(group, [self = shared_from_this(), ticket, group,
                            position = std::move(position)](Partition* partition) {
-    if (partition == nullptr) return self->EndPosted(ticket, self->parts_.host.WhyMissing());
+    if (partition == nullptr) return self->EndPosted(ticket, self->parts_.host.WhyMissing(group));
     const LogBounds bounds = partition->bounds();
     ResolvePosition(*partition, position,
                     [self, ticket, bounds](absl::StatusOr<ResolvedOffset> found) {
@@ -241,9 +241,9 @@ void LocalSubscribeSession::Shared::Pump() {
     if (handle == nullptr || handle->phase != Phase::kReady) continue;
     handle->phase = Phase::kReading;
     reading_ = true;
-    parts_.host.With(handle->group, [self = shared_from_this(), ticket,
+    parts_.host.With(handle->group, [self = shared_from_this(), ticket, group = handle->group,
                                      from = handle->next_offset](Partition* partition) {
-      if (partition == nullptr) return self->OnRead(ticket, self->parts_.host.WhyMissing());
+      if (partition == nullptr) return self->OnRead(ticket, self->parts_.host.WhyMissing(group));
       partition->Read(from, self->message_bytes_,
                       [self, ticket](absl::StatusOr<ReadOutcome> outcome) {
                         self->OnRead(ticket, std::move(outcome));

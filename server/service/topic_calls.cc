@@ -31,7 +31,8 @@ struct Description {
   bool ready = true;
   absl::AnyInvocable<void(TopicInfo)> done;
 
-  void Set(size_t i, const Partition* partition) {
+  // What a replica here knows; of other partitions, who leads them.
+  void Set(size_t i, const Partition* partition, const ClusterView& view) {
     std::unique_lock lock(mutex);
     PartitionInfo& out = info.partitions[i];
     if (partition != nullptr) {
@@ -39,8 +40,11 @@ struct Description {
       out.leader_epoch = partition->leader_epoch();
       out.bounds = partition->bounds();
       out.size_bytes = partition->size_bytes();
+    } else if (const auto leader = view.LeaderOf(out.group)) {
+      out.leader = leader->node;
+      out.leader_epoch = leader->term;
     }
-    ready = ready && partition != nullptr && partition->serving();
+    ready = ready && out.leader != NodeId{};
     if (--left > 0) return;
     info.ready = ready;
     TopicInfo result = std::move(info);
@@ -77,8 +81,9 @@ void LocalService::DescribePartitions(TopicRef topic, absl::AnyInvocable<void(To
     description->info.partitions.push_back(std::move(info));
   }
   for (size_t i = 0; i < topic->partitions.size(); ++i)
-    parts_.host.With(topic->partitions[i].group,
-                     [description, i](Partition* partition) { description->Set(i, partition); });
+    parts_.host.With(topic->partitions[i].group, [this, description, i](Partition* partition) {
+      description->Set(i, partition, parts_.view);
+    });
 }
 
 void LocalService::CreateTopic(RequestContext context, CreateTopicRequest request,
@@ -195,8 +200,14 @@ void LocalService::GetCluster(RequestContext context, GetClusterRequest request,
                               Reply<GetClusterReply> reply) {
   auto pending = Admit(context, Rpc::kGetCluster, 0, request.required_features, std::move(reply));
   if (!pending) return;
-  GetClusterReply out{
-      parts_.cluster, parts_.self, parts_.self, {{parts_.self, parts_.advertised_address}}};
+  GetClusterReply out{parts_.cluster, NodeId{}, parts_.self, {}};
+  if (const auto controller = parts_.view.LeaderOf(kMetadataGroup))
+    out.controller = controller->node;
+  out.brokers.push_back({parts_.self, parts_.advertised_address});
+  for (const BrokerInfo& broker : parts_.view.brokers())
+    if (broker.node != parts_.self) out.brokers.push_back({broker.node, broker.client_address});
+  std::sort(out.brokers.begin(), out.brokers.end(),
+            [](const auto& a, const auto& b) { return a.node < b.node; });
   parts_.host.ShardOf(kMetadataGroup).Post([pending, out = std::move(out)]() mutable {
     pending->Answer(std::move(out));
   });

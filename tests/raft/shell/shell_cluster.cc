@@ -92,6 +92,14 @@ void ShellNode::Tell(std::vector<PeerNews> news) {
   });
 }
 
+void ShellNode::TellLost(NodeId node) {
+  shard_->Post([this, node] {
+    for (size_t i = 0; i < replicas_.size(); ++i)
+      replicas_[i].group->Hear(
+          {PeerNews::Kind::kLost, GroupId{kFirstGroup.value() + i}, node, Term{}});
+  });
+}
+
 void ShellNode::OnLed(NodeId node, const LedView::Changes& changes) {
   for (const LedGroup& led : changes.led) leaders_[led.group] = node;
   for (const GroupId group : changes.not_led)

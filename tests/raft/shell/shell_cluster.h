@@ -61,6 +61,7 @@ class ShellNode final : public GroupRouter, public PeerHubListener {
   void Deliver(std::vector<Message> messages) override;
   void DeliverPieces(std::vector<PieceMessage>) override {}
   void Tell(std::vector<PeerNews> news) override;
+  void TellLost(NodeId node) override;
   void OnHeartbeat(NodeId, const NodeHeartbeat&) override {}
   void OnLed(NodeId node, const LedView::Changes& changes) override;
   void OnLiveness(NodeId node, bool live) override { liveness_[node] = live; }

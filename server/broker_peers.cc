@@ -1,0 +1,122 @@
+#include "server/broker_peers.h"
+
+#include <utility>
+
+#include "common/error.h"
+
+namespace varve::server {
+namespace {
+
+constexpr Nanos kRegistrationInterval = 250 * kMillisecond;
+constexpr Nanos kJoinTimeout = 5 * kSecond;
+
+}  // namespace
+
+BrokerPeers::BrokerPeers(BrokerPeersParts parts)
+    : parts_(std::move(parts)),
+      hub_({.self = parts_.self.node, .process_epoch = parts_.directory.process_epoch()},
+           parts_.transport, parts_.host, static_cast<raft::PeerHubListener&>(*this), parts_.home,
+           parts_.clock, parts_.shards),
+      self_(std::make_shared<BrokerPeers*>(this)) {}
+
+BrokerPeers::~BrokerPeers() { *self_ = nullptr; }
+
+void BrokerPeers::Start() {
+  parts_.view.SetLive(parts_.self.node, true);
+  hub_.Start();
+  UpdatePeers();
+  ArmRegistration(0);
+}
+
+void BrokerPeers::Stop(Task done) {
+  stopped_.store(true);
+  hub_.Stop(std::move(done));
+}
+
+void BrokerPeers::UpdatePeers() {
+  std::map<NodeId, std::string> addresses;
+  for (const BrokerInfo& broker : parts_.known) addresses[broker.node] = broker.peer_address;
+  for (const BrokerInfo& broker : parts_.view.brokers())
+    addresses[broker.node] = broker.peer_address;
+  hub_.SetPeers(std::move(addresses));
+}
+
+// --- News of others
+// -------------------------------------------------------------------------------
+
+void BrokerPeers::OnHeartbeat(NodeId /*from*/, const raft::NodeHeartbeat& /*heartbeat*/) {}
+
+void BrokerPeers::OnLed(NodeId node, const raft::LedView::Changes& changes) {
+  for (const raft::LedGroup& led : changes.led) parts_.view.NoteLeader(led.group, node, led.term);
+  for (const GroupId group : changes.not_led) parts_.view.ForgetLeader(group, node);
+}
+
+void BrokerPeers::OnLiveness(NodeId node, bool live) { parts_.view.SetLive(node, live); }
+
+raft::JournalMark BrokerPeers::OwnMark() { return {parts_.directory.process_epoch(), 0}; }
+raft::JournalMark BrokerPeers::SeenMark(NodeId /*node*/) { return {}; }
+
+// --- Questions of others
+// --------------------------------------------------------------------------
+
+void BrokerPeers::Hello(HelloRequest /*request*/, Reply<HelloReply> reply) {
+  const storage::DirectoryIdentity& identity = parts_.directory.identity();
+  HelloReply out;
+  out.node = identity.node;
+  out.cluster = identity.cluster;
+  out.directory = identity.directory;
+  out.process_epoch = parts_.directory.process_epoch();
+  if (const auto leader = parts_.view.LeaderOf(kMetadataGroup)) out.controller = leader->node;
+  out.brokers = parts_.view.brokers();
+  parts_.home.Post(
+      [reply = std::move(reply), out = std::move(out)]() mutable { reply(std::move(out)); });
+}
+
+void BrokerPeers::Join(JoinRequest request, Reply<JoinReply> reply) {
+  parts_.host.ShardOf(kMetadataGroup)
+      .Post([self = self_, request = std::move(request), reply = std::move(reply)]() mutable {
+        if (*self == nullptr || (*self)->stopped_.load())
+          return reply(MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
+        Controller* controller = (*self)->parts_.controller();
+        if (controller == nullptr)
+          return reply(MakeError(Reason::STARTING, "the broker is starting"));
+        controller->Join(
+            std::move(request.broker),
+            [self, reply = std::move(reply)](absl::StatusOr<ReplicaEpoch> epoch) mutable {
+              if (!epoch.ok()) return reply(epoch.status());
+              if (*self == nullptr)
+                return reply(MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
+              reply(JoinReply{(*self)->parts_.directory.identity().cluster, *epoch,
+                              (*self)->parts_.view.brokers()});
+            });
+      });
+}
+
+// --- The own place
+// --------------------------------------------------------------------------------
+
+void BrokerPeers::ArmRegistration(Nanos wait) {
+  Executor& home = parts_.host.ShardOf(kMetadataGroup);
+  home.RunAt(parts_.clock.Now() + wait, [self = self_] {
+    if (*self != nullptr && !(*self)->stopped_.load()) (*self)->Register();
+  });
+}
+
+// A controller registers itself; everybody else asks it, whenever it may have changed.
+void BrokerPeers::Register() {
+  if (parts_.view.FindBroker(parts_.self.node) == parts_.self) return;
+  const auto leader = parts_.view.LeaderOf(kMetadataGroup);
+  const auto controller = leader ? parts_.view.FindBroker(leader->node) : std::nullopt;
+  if (!controller || controller->node == parts_.self.node)
+    return ArmRegistration(kRegistrationInterval);
+  parts_.client.Join(
+      controller->peer_address, JoinRequest{parts_.self}, kJoinTimeout,
+      [self = self_, &home = parts_.host.ShardOf(kMetadataGroup)](absl::StatusOr<JoinReply>) {
+        home.Post([self] {
+          if (*self != nullptr && !(*self)->stopped_.load())
+            (*self)->ArmRegistration(kRegistrationInterval);
+        });
+      });
+}
+
+}  // namespace varve::server

@@ -1,0 +1,76 @@
+// BrokerPeers: this broker among the others: links, who lives and leads, and its own registration.
+#ifndef VARVE_SERVER_BROKER_PEERS_H_
+#define VARVE_SERVER_BROKER_PEERS_H_
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/executor.h"
+#include "raft/shell/peer_hub.h"
+#include "raft/transport.h"
+#include "server/metadata/cluster_view.h"
+#include "server/metadata/controller.h"
+#include "server/partition/partition_host.h"
+#include "server/service/peer_service.h"
+#include "storage/data_directory.h"
+
+namespace varve::server {
+
+struct BrokerPeersParts {
+  storage::DataDirectory& directory;
+  PartitionHost& host;
+  ClusterView& view;
+  raft::Transport& transport;
+  PeerClient& client;
+  Executor& home;  // of the hub
+  const Clock& clock;
+  std::vector<Executor*> shards;
+  // The controller, on the metadata partition's shard; null before the broker is ready.
+  std::function<Controller*()> controller;
+  BrokerInfo self;
+  // Brokers to begin with, until the metadata names them.
+  std::vector<BrokerInfo> known;
+};
+
+// Thread-safe. Answers other brokers' questions, tells the hub who the others are, and asks the
+// controller for this broker's place until the metadata has it.
+class BrokerPeers final : public PeerService, private raft::PeerHubListener {
+ public:
+  explicit BrokerPeers(BrokerPeersParts parts);
+  ~BrokerPeers() override;
+
+  // Brokers to begin with; before Start.
+  void SetKnown(std::vector<BrokerInfo> known) { parts_.known = std::move(known); }
+  void Start();
+  // No traffic and no callbacks from here on; `done` runs on `home`.
+  void Stop(Task done);
+  [[nodiscard]] raft::PeerHub& hub() { return hub_; }
+  // The metadata names other brokers than before.
+  void UpdatePeers();
+
+  void Hello(HelloRequest request, Reply<HelloReply> reply) override;
+  void Join(JoinRequest request, Reply<JoinReply> reply) override;
+
+ private:
+  void OnHeartbeat(NodeId from, const raft::NodeHeartbeat& heartbeat) override;
+  void OnLed(NodeId node, const raft::LedView::Changes& changes) override;
+  void OnLiveness(NodeId node, bool live) override;
+  raft::JournalMark OwnMark() override;
+  raft::JournalMark SeenMark(NodeId node) override;
+
+  void ArmRegistration(Nanos wait);
+  void Register();
+
+  BrokerPeersParts parts_;
+  raft::PeerHub hub_;
+  std::atomic<bool> stopped_{false};
+  std::shared_ptr<BrokerPeers*> self_;
+};
+
+}  // namespace varve::server
+
+#endif  // VARVE_SERVER_BROKER_PEERS_H_

@@ -1,0 +1,195 @@
+// Three brokers in one thread: formation, replication, failover, brokers that come back.
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "common/error.h"
+#include "common/error_detail.h"
+#include "tests/server/sim_cluster.h"
+
+namespace varve::server {
+namespace {
+
+TEST(ClusterTest, ThreeBrokersFormAClusterWithThreeVoters) {
+  SimCluster cluster(1, 3);
+  const MonoTime begin = cluster.scheduler.Now();
+  ASSERT_TRUE(cluster.AwaitReady());
+  EXPECT_LT(cluster.scheduler.Now() - begin, 5 * kSecond);
+  const ClusterId id = cluster.node(0).broker().directory().identity().cluster;
+  for (size_t i = 1; i < 3; ++i)
+    EXPECT_EQ(cluster.node(i).broker().directory().identity().cluster, id);
+  size_t voters = 0;
+  for (int wait = 0; wait < 100 && voters < 3; ++wait) {
+    cluster.scheduler.RunFor(100 * kMillisecond);
+    cluster.node(0).broker().partitions().With(kMetadataGroup, [&](Partition* metadata) {
+      const Configuration& now = metadata->core().log().configuration();
+      voters = now.outgoing.empty() ? now.voters.size() : 0;
+    });
+  }
+  EXPECT_EQ(voters, 3u);
+  const auto reply = cluster.Ask(2, &BrokerService::GetCluster, GetClusterRequest{});
+  ASSERT_TRUE(reply.ok()) << reply.status();
+  EXPECT_EQ(reply->brokers.size(), 3u);
+  EXPECT_EQ(reply->controller, NodeId{1});
+}
+
+TEST(ClusterTest, ATopicHasLeadersEverywhereAndIsWrittenThroughThem) {
+  SimCluster cluster(2, 3);
+  ASSERT_TRUE(cluster.AwaitReady());
+  const auto topic = cluster.CreateTopic("t", 6, 3);
+  ASSERT_TRUE(topic.ok()) << topic.status();
+  EXPECT_EQ(topic->replication_factor, 3u);
+  std::map<size_t, int> led;
+  for (uint32_t p = 0; p < 6; ++p) {
+    for (int n = 0; n < 3; ++n) ASSERT_TRUE(cluster.Append("t", p, StrCat("v", n)).ok());
+    const auto leader = cluster.LeaderOf("t", p);
+    ASSERT_TRUE(leader.has_value());
+    ++led[*leader];
+    const auto all = cluster.ReadAll("t", p);
+    ASSERT_TRUE(all.ok()) << all.status();
+    EXPECT_EQ(*all, (std::vector<std::string>{"v0", "v1", "v2"}));
+  }
+  for (const auto& [node, count] : led) EXPECT_EQ(count, 2) << "node " << node;
+  // Whoever does not lead says who does.
+  const size_t leader = *cluster.LeaderOf("t", 0);
+  ProduceRequest request;
+  request.topic = "t";
+  PlainRecord record;
+  record.value = "x";
+  request.items.push_back({PartitionId(0), std::vector<PlainRecord>{record}});
+  const auto refused = cluster.Ask((leader + 1) % 3, &BrokerService::Produce, std::move(request));
+  ASSERT_TRUE(refused.ok());
+  const absl::Status& status = refused->results[0].status;
+  EXPECT_EQ(ReasonOf(status), Reason::NOT_LEADER) << status;
+  EXPECT_EQ(ErrorDetail("leader_address", status),
+            SimNode::ClientAddress(cluster.node(leader).id()));
+  const auto described =
+      cluster.Ask((leader + 1) % 3, &BrokerService::GetTopic, GetTopicRequest{"t", {}});
+  ASSERT_TRUE(described.ok());
+  EXPECT_EQ(described->partitions[0].leader, cluster.node(leader).id());
+}
+
+TEST(ClusterTest, NothingAcknowledgedIsLostWhenALeaderDies) {
+  for (uint64_t seed = 10; seed < 16; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    SimCluster cluster(seed, 3);
+    ASSERT_TRUE(cluster.AwaitReady());
+    const auto topic = cluster.CreateTopic("t", 2, 3);
+    ASSERT_TRUE(topic.ok()) << topic.status();
+    std::vector<std::string> sent;
+    for (int round = 0; round < 4; ++round) {
+      for (int n = 0; n < 5; ++n) {
+        sent.push_back(StrCat(round, ".", n));
+        const auto result = cluster.Append("t", 0, sent.back());
+        ASSERT_TRUE(result.ok()) << result.status();
+        EXPECT_EQ(result->base_offset, Offset(static_cast<int64_t>(sent.size()) - 1));
+      }
+      const size_t victim = *cluster.LeaderOf("t", 0);
+      cluster.node(victim).Crash(seed % 2 == 0);
+      sent.push_back(StrCat("after ", round));
+      const MonoTime begin = cluster.scheduler.Now();
+      const auto result = cluster.Append("t", 0, sent.back());
+      ASSERT_TRUE(result.ok()) << result.status();
+      EXPECT_LT(cluster.scheduler.Now() - begin, kSecond);
+      cluster.node(victim).Start();
+      ASSERT_TRUE(cluster.AwaitReady());
+    }
+    const auto all = cluster.ReadAll("t", 0);
+    ASSERT_TRUE(all.ok()) << all.status();
+    EXPECT_EQ(*all, sent);
+  }
+}
+
+TEST(ClusterTest, TheControllersDeathStopsNoTopic) {
+  SimCluster cluster(3, 3);
+  ASSERT_TRUE(cluster.AwaitReady());
+  cluster.scheduler.RunFor(3 * kSecond);
+  ASSERT_TRUE(cluster.CreateTopic("before", 1, 3).ok());
+  const size_t controller = *cluster.Controller();
+  cluster.node(controller).Crash();
+  const auto after = cluster.CreateTopic("after", 3, 2);
+  ASSERT_TRUE(after.ok()) << after.status();
+  for (uint32_t p = 0; p < 3; ++p) EXPECT_TRUE(cluster.Append("after", p, "x").ok());
+  cluster.node(controller).Start();
+  ASSERT_TRUE(cluster.AwaitReady());
+  cluster.scheduler.RunFor(2 * kSecond);
+  const auto known =
+      cluster.Ask(controller, &BrokerService::GetTopic, GetTopicRequest{"after", {}});
+  EXPECT_TRUE(known.ok()) << known.status();
+}
+
+// A replica that was away while the log was trimmed gets it as files.
+TEST(ClusterTest, AReplicaBehindTheLogStartIsInstalled) {
+  SimCluster cluster(4, 3);
+  ASSERT_TRUE(cluster.AwaitReady());
+  cluster.scheduler.RunFor(3 * kSecond);
+  CreateTopicRequest request;
+  request.name = "t";
+  request.partitions = 1;
+  request.replication_factor = 3;
+  request.config.segment_bytes = 64 << 10;
+  ASSERT_TRUE(cluster.Ask(*cluster.Controller(), &BrokerService::CreateTopic, request).ok());
+  ASSERT_TRUE(cluster.Append("t", 0, "first").ok());
+  const size_t leader = *cluster.LeaderOf("t", 0);
+  const size_t away = (leader + 1) % 3;
+  cluster.node(away).Crash();
+  for (int i = 0; i < 40; ++i) ASSERT_TRUE(cluster.Append("t", 0, std::string(10'000, 'x')).ok());
+  DeleteRecordsRequest trim;
+  trim.items.push_back({"t", PartitionId(0), Offset{35}});
+  const auto trimmed =
+      cluster.Ask(*cluster.LeaderOf("t", 0), &BrokerService::DeleteRecords, std::move(trim));
+  ASSERT_TRUE(trimmed.ok());
+  ASSERT_TRUE(trimmed->results[0].status.ok()) << trimmed->results[0].status;
+  cluster.scheduler.RunFor(2 * kSecond);
+  cluster.node(away).Start();
+  ASSERT_TRUE(cluster.AwaitReady());
+  const GroupId group = *cluster.node(away).broker().catalogue().FindGroup("t", PartitionId(0));
+  Offset start, end;
+  for (int wait = 0; wait < 200 && end < Offset{41}; ++wait) {
+    cluster.scheduler.RunFor(50 * kMillisecond);
+    cluster.node(away).broker().partitions().With(group, [&](Partition* partition) {
+      start = partition->log().start().offset;
+      end = partition->log().end().next_offset;
+    });
+  }
+  EXPECT_EQ(end, Offset{41});
+  EXPECT_EQ(start, Offset{35});
+  // It counts: with another one gone it makes the majority.
+  cluster.node((leader + 2) % 3).Crash();
+  EXPECT_TRUE(cluster.Append("t", 0, "last").ok());
+}
+
+// DESIGN section 6: a wiped disk is a new replica; it does not vote for what it has forgotten.
+TEST(ClusterTest, AWipedBrokerComesBackUnderANewEpoch) {
+  SimCluster cluster(5, 3);
+  ASSERT_TRUE(cluster.AwaitReady());
+  cluster.scheduler.RunFor(3 * kSecond);
+  ASSERT_TRUE(cluster.CreateTopic("t", 1, 3).ok());
+  ASSERT_TRUE(cluster.Append("t", 0, "kept").ok());
+  const size_t wiped = (*cluster.Controller() + 1) % 3;
+  cluster.node(wiped).Crash();
+  cluster.node(wiped).Wipe();
+  cluster.scheduler.RunFor(2 * kSecond);
+  cluster.node(wiped).Start();
+  ASSERT_TRUE(cluster.AwaitReady());
+  cluster.scheduler.RunFor(5 * kSecond);
+  const NodeId node = cluster.node(wiped).id();
+  std::vector<ReplicaId> voters;
+  cluster.node(*cluster.Controller()).broker().partitions().With(kMetadataGroup, [&](Partition* m) {
+    voters = m->core().log().configuration().voters;
+  });
+  cluster.scheduler.RunFor(kSecond);
+  ASSERT_EQ(voters.size(), 3u);
+  for (const ReplicaId voter : voters)
+    EXPECT_EQ(voter.epoch, ReplicaEpoch(voter.node == node ? 2 : 1)) << voter.node;
+  const GroupId group = *cluster.node(wiped).broker().catalogue().FindGroup("t", PartitionId(0));
+  bool present = true;
+  cluster.node(wiped).broker().partitions().With(group,
+                                                 [&](Partition* p) { present = p != nullptr; });
+  cluster.scheduler.RunFor(kSecond);
+  EXPECT_FALSE(present) << "its former replica's epoch is not this one's";
+  EXPECT_EQ(*cluster.ReadAll("t", 0), std::vector<std::string>{"kept"});
+}
+
+}  // namespace
+}  // namespace varve::server

@@ -1,0 +1,292 @@
+#include "tests/server/sim_cluster.h"
+
+#include <algorithm>
+
+#include "common/error.h"
+
+namespace varve::server {
+namespace {
+
+constexpr Nanos kCallDelay = 200 * kMicrosecond;
+
+}  // namespace
+
+class SimPeerCalls::Client final : public PeerClient {
+ public:
+  explicit Client(SimPeerCalls& calls) : calls_(calls) {}
+  void Hello(const std::string& address, HelloRequest request, Nanos timeout,
+             Reply<HelloReply> reply) override {
+    Call(address, &PeerService::Hello, std::move(request), timeout, std::move(reply));
+  }
+  void Join(const std::string& address, JoinRequest request, Nanos timeout,
+            Reply<JoinReply> reply) override {
+    Call(address, &PeerService::Join, std::move(request), timeout, std::move(reply));
+  }
+
+ private:
+  template <class Request, class Answer>
+  void Call(const std::string& address, void (PeerService::*method)(Request, Reply<Answer>),
+            Request request, Nanos timeout, Reply<Answer> reply) {
+    Executor& executor = *calls_.executor_;
+    // Answered by whoever is first: the other side or the timeout.
+    auto once = std::make_shared<Reply<Answer>>(std::move(reply));
+    const auto answer = [once](absl::StatusOr<Answer> got) {
+      if (*once) std::exchange(*once, nullptr)(std::move(got));
+    };
+    executor.RunAt(calls_.scheduler_.Now() + timeout,
+                   [answer] { answer(MakeError(Reason::DEADLINE_EXCEEDED, "no answer in time")); });
+    executor.RunAt(calls_.scheduler_.Now() + kCallDelay, [&calls = calls_, &executor, address,
+                                                          method, request = std::move(request),
+                                                          answer]() mutable {
+      const auto at = calls.services_.find(address);
+      if (at == calls.services_.end())
+        return answer(MakeError(Reason::UNAVAILABLE, "connection refused"));
+      (at->second->*method)(std::move(request), [&executor, answer](absl::StatusOr<Answer> got) {
+        executor.Post([answer, got = std::move(got)]() mutable { answer(std::move(got)); });
+      });
+    });
+  }
+  SimPeerCalls& calls_;
+};
+
+std::unique_ptr<PeerClient> SimPeerCalls::NewClient() { return std::make_unique<Client>(*this); }
+
+std::string SimNode::PeerAddress(NodeId id) { return StrCat("node", id, ":9641"); }
+std::string SimNode::ClientAddress(NodeId id) { return StrCat("node", id, ":9640"); }
+
+SimNode::SimNode(SimScheduler& scheduler, sim::SimNetwork& network, SimPeerCalls& calls, NodeId id,
+                 SimNodeOptions options)
+    : scheduler_(scheduler),
+      network_(network),
+      calls_(calls),
+      id_(id),
+      options_(std::move(options)),
+      random_(SeededRandom(scheduler.random().Next())) {
+  Wipe();
+}
+
+SimNode::~SimNode() { Crash(); }
+
+void SimNode::Wipe() {
+  disk_ =
+      std::make_unique<SimFileSystem>(&scheduler_, SimFileSystem::Options{.seed = random_->Next()});
+  state_disk_ = storage::NewMemoryStateDisk();
+}
+
+Executor* SimNode::Make(const std::string& name) {
+  executors_.push_back(scheduler_.NewExecutor(StrCat(name, "-", id_)));
+  return executors_.back().get();
+}
+
+void SimNode::Start() {
+  running_ = true;
+  ready_ = false;
+  failure_ = absl::OkStatus();
+  home_ = Make("home");
+  client_ = calls_.NewClient();
+  const auto glance = storage::GlanceAtDirectory(*disk_, "data");
+  ASSERT_TRUE(glance.ok()) << glance.status();
+  self_ = {id_, {}, ClientAddress(id_), PeerAddress(id_)};
+  for (uint8_t& byte : self_.directory.bytes) byte = static_cast<uint8_t>(random_->Next());
+  if (glance->identity) return OpenBroker(nullptr);
+  formation_ = std::make_unique<Formation>(
+      FormationOptions{.self = self_, .seeds = options_.seeds, .directory_empty = glance->empty},
+      *client_, *home_, scheduler_.clock());
+  calls_.Serve(PeerAddress(id_), formation_.get());
+  home_->Post([this] {
+    formation_->Run(nullptr, [this](absl::StatusOr<Formed> formed) {
+      if (!formed.ok()) {
+        failure_ = formed.status();
+        return;
+      }
+      OpenBroker(&*formed);
+    });
+  });
+}
+
+void SimNode::OpenBroker(const Formed* formed) {
+  BrokerExecutors executors;
+  for (uint32_t i = 0; i < options_.shards; ++i) executors.shards.push_back(Make("shard"));
+  executors.storage.journal = Make("journal");
+  executors.storage.segments = Make("segments");
+  executors.storage.sync = Make("sync");
+  executors.storage.reader = Make("reader");
+  executors.background = Make("background");
+  executors.peers = Make("peers");
+  transport_ = network_.NewTransport(id_);
+  BrokerOptions options;
+  options.directory.path = "data";
+  options.directory.node = id_;
+  options.advertised_address = ClientAddress(id_);
+  options.peer_address = PeerAddress(id_);
+  options.transport = transport_.get();
+  options.peer_client = client_.get();
+  if (formed != nullptr) {
+    options.directory.new_directory = self_.directory;
+    options.directory.expected_cluster = formed->cluster;
+    options.entry = {formed->founds, formed->metadata_epoch, formed->known};
+  }
+  auto opened =
+      Broker::Open(*disk_, scheduler_.clock(), *random_, storage::OpenMemoryStateStore(state_disk_),
+                   std::move(options), std::move(executors));
+  if (!opened.ok()) {
+    failure_ = opened.status();
+    return;
+  }
+  broker_ = std::move(*opened);
+  calls_.Serve(PeerAddress(id_), broker_->peers());
+  broker_->Start([this](absl::Status status) {
+    failure_ = status;
+    ready_ = status.ok();
+  });
+}
+
+void SimNode::Crash(bool power_loss) {
+  if (!running_) return;
+  calls_.Leave(PeerAddress(id_));
+  broker_.reset();
+  formation_.reset();
+  transport_.reset();
+  client_.reset();
+  executors_.clear();
+  if (power_loss) {
+    disk_->PowerLoss(*random_);
+  } else {
+    disk_->ProcessCrash();
+  }
+  running_ = ready_ = false;
+}
+
+SimCluster::SimCluster(uint64_t seed, size_t nodes)
+    : scheduler(seed), network(scheduler, {}), calls_(scheduler) {
+  SimNodeOptions options;
+  for (size_t i = 1; i <= nodes; ++i)
+    options.seeds.push_back(
+        {NodeId(static_cast<uint32_t>(i)), SimNode::PeerAddress(NodeId(static_cast<uint32_t>(i)))});
+  for (const SeedNode& seed_node : options.seeds) {
+    nodes_.push_back(
+        std::make_unique<SimNode>(scheduler, network, calls_, seed_node.node, options));
+    nodes_.back()->Start();
+  }
+}
+
+bool SimCluster::AwaitReady(Nanos limit) {
+  const MonoTime end = scheduler.Now() + limit;
+  while (scheduler.Now() < end) {
+    const bool all = std::all_of(nodes_.begin(), nodes_.end(), [](const auto& node) {
+      return !node->running() || node->ready();
+    });
+    if (all) return true;
+    scheduler.RunFor(5 * kMillisecond);
+  }
+  for (const auto& node : nodes_)
+    if (node->running() && !node->ready())
+      ADD_FAILURE() << "node " << node->id() << " is not ready: " << node->failure();
+  return false;
+}
+
+RequestContext SimCluster::Context(Nanos timeout) {
+  RequestContext context;
+  context.listener = "sim";
+  context.deadline = scheduler.Now() + timeout;
+  context.cancellation = std::make_shared<Cancellation>();
+  return context;
+}
+
+std::optional<size_t> SimCluster::Controller() {
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    if (!nodes_[i]->ready()) continue;
+    const auto leader = nodes_[i]->broker().cluster_view().LeaderOf(kMetadataGroup);
+    if (leader && leader->node == nodes_[i]->id()) return i;
+  }
+  return std::nullopt;
+}
+
+absl::StatusOr<TopicInfo> SimCluster::CreateTopic(const std::string& name, uint32_t partitions,
+                                                  uint32_t replicas) {
+  absl::Status last = absl::UnavailableError("no controller");
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    if (const auto controller = Controller()) {
+      CreateTopicRequest request;
+      request.name = name;
+      request.partitions = partitions;
+      request.replication_factor = replicas;
+      auto created = Ask(*controller, &BrokerService::CreateTopic, std::move(request));
+      if (created.ok() || !InfoOf(ReasonOf(created.status())).retryable) return created;
+      last = created.status();
+    }
+    scheduler.RunFor(50 * kMillisecond);
+  }
+  return last;
+}
+
+std::optional<size_t> SimCluster::LeaderOf(const std::string& topic, uint32_t partition) {
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    if (!nodes_[i]->ready()) continue;
+    const auto group = nodes_[i]->broker().catalogue().FindGroup(topic, PartitionId(partition));
+    if (!group.ok()) continue;
+    std::optional<bool> serving;
+    nodes_[i]->broker().partitions().With(
+        *group, [&](Partition* found) { serving = found != nullptr && found->serving(); });
+    scheduler.RunUntil([&] { return serving.has_value(); }, kSecond);
+    if (serving.value_or(false)) return i;
+  }
+  return std::nullopt;
+}
+
+absl::StatusOr<ProduceResult> SimCluster::Append(const std::string& topic, uint32_t partition,
+                                                 const std::string& value, Nanos patience) {
+  const MonoTime end = scheduler.Now() + patience;
+  absl::Status last = absl::UnavailableError("no leader");
+  while (scheduler.Now() < end) {
+    if (const auto leader = LeaderOf(topic, partition)) {
+      ProduceRequest request;
+      request.topic = topic;
+      PlainRecord record;
+      record.value = value;
+      request.items.push_back({PartitionId(partition), std::vector<PlainRecord>{record}});
+      const auto reply = Ask(*leader, &BrokerService::Produce, std::move(request));
+      if (reply.ok() && reply->results[0].status.ok()) return reply->results[0];
+      last = reply.ok() ? reply->results[0].status : reply.status();
+    }
+    scheduler.RunFor(10 * kMillisecond);
+  }
+  return last;
+}
+
+absl::StatusOr<std::vector<std::string>> SimCluster::ReadAll(const std::string& topic,
+                                                             uint32_t partition) {
+  std::vector<std::string> out;
+  Offset from{0};
+  for (int attempt = 0; attempt < 500; ++attempt) {
+    const auto leader = LeaderOf(topic, partition);
+    if (!leader) {
+      scheduler.RunFor(20 * kMillisecond);
+      continue;
+    }
+    FetchRequest request;
+    request.plain_records = true;
+    request.partitions.push_back({topic, PartitionId(partition), from, 0});
+    auto reply = Ask(*leader, &BrokerService::Fetch, std::move(request));
+    if (!reply.ok()) return reply.status();
+    const FetchResult& result = reply->results[0];
+    if (!result.status.ok()) {
+      if (!InfoOf(ReasonOf(result.status)).retryable) return result.status;
+      scheduler.RunFor(20 * kMillisecond);
+      continue;
+    }
+    if (result.records.empty()) return out;
+    for (const PlainRecord& record : result.records) out.push_back(record.value.value_or(""));
+    from = result.next_offset;
+  }
+  return absl::UnavailableError("no leader");
+}
+
+std::vector<NodeId> SimCluster::Ids() const {
+  std::vector<NodeId> out;
+  out.reserve(nodes_.size());
+  for (const auto& node : nodes_) out.push_back(node->id());
+  return out;
+}
+
+}  // namespace varve::server

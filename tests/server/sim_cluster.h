@@ -1,0 +1,132 @@
+// SimCluster: brokers on one scheduler, with simulated disks, network and calls between them.
+#ifndef VARVE_TESTS_SERVER_SIM_CLUSTER_H_
+#define VARVE_TESTS_SERVER_SIM_CLUSTER_H_
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/random.h"
+#include "common/sim/sim_file_system.h"
+#include "common/sim/sim_scheduler.h"
+#include "server/broker.h"
+#include "server/metadata/formation.h"
+#include "storage/state_store.h"
+#include "tests/support/sim_network.h"
+
+namespace varve::server {
+
+// Unary calls between brokers: a delay each way, and nobody at home when the process is gone.
+class SimPeerCalls {
+ public:
+  explicit SimPeerCalls(SimScheduler& scheduler)
+      : scheduler_(scheduler), executor_(scheduler.NewExecutor("calls")) {}
+  void Serve(const std::string& address, PeerService* service) { services_[address] = service; }
+  void Leave(const std::string& address) { services_.erase(address); }
+  std::unique_ptr<PeerClient> NewClient();
+
+ private:
+  class Client;
+  SimScheduler& scheduler_;
+  std::unique_ptr<Executor> executor_;
+  std::map<std::string, PeerService*> services_;
+};
+
+struct SimNodeOptions {
+  uint32_t shards = 2;
+  std::vector<SeedNode> seeds;
+};
+
+// One node: its disk outlives its processes.
+class SimNode {
+ public:
+  SimNode(SimScheduler& scheduler, sim::SimNetwork& network, SimPeerCalls& calls, NodeId id,
+          SimNodeOptions options);
+  ~SimNode();
+  // Begins a process; `ready()` tells when it serves.
+  void Start();
+  void Crash(bool power_loss = false);
+  // Another, empty disk.
+  void Wipe();
+  [[nodiscard]] bool running() const { return running_; }
+  [[nodiscard]] bool ready() const { return ready_; }
+  [[nodiscard]] const absl::Status& failure() const { return failure_; }
+  [[nodiscard]] NodeId id() const { return id_; }
+  Broker& broker() { return *broker_; }
+  [[nodiscard]] static std::string PeerAddress(NodeId id);
+  [[nodiscard]] static std::string ClientAddress(NodeId id);
+
+ private:
+  void OnFormed(absl::StatusOr<Formed> formed, bool fresh);
+  void OpenBroker(const Formed* formed);
+  void StartBroker();
+  Executor* Make(const std::string& name);
+
+  SimScheduler& scheduler_;
+  sim::SimNetwork& network_;
+  SimPeerCalls& calls_;
+  const NodeId id_;
+  const SimNodeOptions options_;
+  std::unique_ptr<Random> random_;
+  std::unique_ptr<SimFileSystem> disk_;
+  std::shared_ptr<storage::MemoryStateDisk> state_disk_;
+  std::vector<std::unique_ptr<Executor>> executors_;
+  Executor* home_ = nullptr;
+  std::unique_ptr<raft::Transport> transport_;
+  std::unique_ptr<PeerClient> client_;
+  std::unique_ptr<Formation> formation_;
+  std::unique_ptr<Broker> broker_;
+  BrokerInfo self_;
+  bool running_ = false;
+  bool ready_ = false;
+  absl::Status failure_;
+};
+
+class SimCluster {
+ public:
+  SimCluster(uint64_t seed, size_t nodes);
+  SimNode& node(size_t i) { return *nodes_[i]; }
+  [[nodiscard]] size_t size() const { return nodes_.size(); }
+  // All running nodes are ready.
+  bool AwaitReady(Nanos limit = 30 * kSecond);
+  RequestContext Context(Nanos timeout = 10 * kSecond);
+  template <class Answer, class Request>
+  absl::StatusOr<Answer> Ask(size_t i,
+                             void (BrokerService::*method)(RequestContext, Request, Reply<Answer>),
+                             Request request) {
+    std::optional<absl::StatusOr<Answer>> answer;
+    (nodes_[i]->broker().service().*method)(
+        Context(), std::move(request),
+        [&](absl::StatusOr<Answer> got) { answer = std::move(got); });
+    EXPECT_TRUE(scheduler.RunUntil([&] { return answer.has_value(); }, 60 * kSecond));
+    return *std::move(answer);
+  }
+  // Asks nodes until one is the controller, as a client that follows hints does.
+  absl::StatusOr<TopicInfo> CreateTopic(const std::string& name, uint32_t partitions,
+                                        uint32_t replicas);
+  // Appends one record through whoever leads; the status of the last attempt.
+  absl::StatusOr<ProduceResult> Append(const std::string& topic, uint32_t partition,
+                                       const std::string& value, Nanos patience = 10 * kSecond);
+  // Values of all records of a partition, from its leader.
+  absl::StatusOr<std::vector<std::string>> ReadAll(const std::string& topic, uint32_t partition);
+  std::optional<size_t> LeaderOf(const std::string& topic, uint32_t partition);
+  std::optional<size_t> Controller();
+  std::vector<NodeId> Ids() const;
+  void Isolate(size_t i) { network.Isolate(nodes_[i]->id(), Ids()); }
+
+  SimScheduler scheduler;
+  sim::SimNetwork network;
+
+ private:
+  SimPeerCalls calls_;
+  std::vector<std::unique_ptr<SimNode>> nodes_;
+};
+
+}  // namespace varve::server
+
+#endif  // VARVE_TESTS_SERVER_SIM_CLUSTER_H_
