@@ -238,7 +238,8 @@ bool Partition::leader_is_known() const {
 }
 
 absl::Status Partition::WhyNotServing() const {
-  if (raft_->core().role() == raft::Role::kLeader)
+  const ReplicaId leader = raft_->core().leader();
+  if (leader.empty() || leader == options_.self)
     return MakeError(Reason::OFFSET_NOT_AVAILABLE,
                      "the partition has no leader yet that has committed in its term");
   return view_.NotLeader(options_.group);

@@ -127,8 +127,8 @@ class Partition final : private raft::GroupListener {
   // Calls `wake` once when a leader is known, and, if that is this replica, when its leadership is
   // confirmed (at once, posted, if it is already).
   void AwaitLeader(Task wake);
-  // Why this replica does not serve: NOT_LEADER with the leader's address, LEADER_UNKNOWN, or
-  // OFFSET_NOT_AVAILABLE for a leader that is not confirmed.
+  // Why this replica does not serve: NOT_LEADER with the leader's address, or OFFSET_NOT_AVAILABLE
+  // while there is no leader, or one that is not confirmed.
   [[nodiscard]] absl::Status WhyNotServing() const;
 
   // Called after every advance of the commit index with the last committed index; at most one
