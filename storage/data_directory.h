@@ -13,6 +13,7 @@
 #include "storage/disk_watch.h"
 #include "storage/journal.h"
 #include "storage/partition_log.h"
+#include "storage/restored_image.h"
 #include "storage/scrubber.h"
 #include "storage/space_class.h"
 
@@ -108,6 +109,35 @@ class DataDirectory {
   [[nodiscard]] virtual const DirectoryIdentity& identity() const = 0;
   [[nodiscard]] virtual const RecoveryReport& recovery() const = 0;
   [[nodiscard]] virtual uint64_t process_epoch() const = 0;
+
+  // --- Marks: how a node that came back from a restored image is found out (docs/recovery.md,
+  // "Restored images"). Sent to every peer, with what is remembered of that peer.
+  // What this directory says of itself. Its present mark grows with frames of replicas alone, so
+  // that two idle nodes fall silent.
+  [[nodiscard]] virtual NodeMarks own_marks() const = 0;
+  [[nodiscard]] PeerMark own_mark() const { return own_marks().now; }
+  // What this start recovered from; process epoch 0 when the directory was empty.
+  [[nodiscard]] PeerMark recovered_mark() const { return *own_marks().recovered; }
+  // Judges what a peer says of itself by the mark that is held of it, and holds the higher one.
+  // After a suspect finding the mark stays as it was: it is what the peer must be told. Durable
+  // with the next frames or, when the journal is idle, within JournalOptions::marks_after or two.
+  virtual MarkFinding NotePeer(const NodeMarks& said) = 0;
+  // All marks that are held, by node, and whether a crash would leave them.
+  using KnownPeer = Journal::KnownPeer;
+  [[nodiscard]] virtual std::vector<KnownPeer> peer_marks() const = 0;
+  // Judges this directory by what a peer remembers of it: before any other message of that peer
+  // counts.
+  [[nodiscard]] MarkFinding JudgeSelf(const PeerMark& remembered) const {
+    return JudgeMark(own_marks(), remembered);
+  }
+  // Every replica here is suspect from the return of this call on: writes are refused with
+  // REPLICA_SUSPECT, which says `why`. The caller tells their Raft groups. Marks up to the process
+  // epoch of `evidence` (may be empty), and those of this process, are settled then: they accuse
+  // nobody again. `done` runs on the journal's executor when that is durable; on a full disk it
+  // waits for room. Replicas that are being created may count or not: they lost nothing.
+  virtual void MarkAllSuspect(std::string why, const PeerMark& evidence,
+                              PartitionLog::Done done) = 0;
+
   // Groups with a replica here, ascending.
   [[nodiscard]] virtual std::vector<GroupId> groups() const = 0;
 

@@ -174,6 +174,7 @@ void Inspection::PreviewRecovery() {
   preview.last_commit = contents->last_commit;
   preview.durable_through = contents->durable_through;
   preview.process_epoch = contents->checkpoint.process_epoch;
+  preview.peers = contents->peers;
   preview.notes = contents->notes;
   replicas_ = contents->replicas;
 }

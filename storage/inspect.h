@@ -117,7 +117,8 @@ struct RecoveryPreview {
   std::string refusal;        // why not
   int refusal_exit_code = 0;  // of the error table
   CommitSequence last_commit, durable_through;
-  uint64_t process_epoch = 0;      // of the present checkpoint; a start takes the next
+  uint64_t process_epoch = 0;      // of the present checkpoint; a start takes a higher one
+  PeerMarks peers;                 // marks of peers after the journal
   std::vector<std::string> notes;  // what would be cut, as recovery says it
 };
 

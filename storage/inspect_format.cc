@@ -113,7 +113,21 @@ void PrintRecords(std::string_view title, const std::vector<const ReplicaRecord*
                Number(s.end.last_index), Number(s.end.next_offset), Number(r->last_frame),
                Number(r->sync_point.index),
                DescribeReplicas(r->configurations.committed.configuration.voters),
-               Number(r->segments.size()), r->suspect ? "suspect" : ""});
+               Number(r->segments.size()),
+               !r->suspect              ? ""
+               : r->suspect_why.empty() ? "suspect"
+                                        : "suspect: " + r->suspect_why});
+  }
+  table.Print(out, "  ");
+}
+
+void PrintMarks(const PeerMarks& peers, std::ostream& out) {
+  if (peers.marks().empty()) return;
+  out << "\nmarks of peers\n";
+  Table table({"node", "directory", "process epoch", "incarnation", "durable commit"});
+  for (const PeerMark& mark : peers.marks()) {
+    table.Add({Number(mark.node), mark.directory.ToString(), Number(mark.process_epoch),
+               Number(mark.incarnation), Number(mark.durable)});
   }
   table.Print(out, "  ");
 }
@@ -207,6 +221,7 @@ void WriteInspectText(const InspectReport& report, bool commits, std::ostream& o
   for (const InspectedGroup& group : report.groups)
     if (group.record) records.push_back(&*group.record);
   PrintRecords("replicas after the journal", records, out);
+  PrintMarks(report.recovery.peers, out);
   PrintSegments(report, out);
   PrintFindings("trash", report.trash, out);
   PrintFindings("other files", report.others, out);

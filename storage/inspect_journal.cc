@@ -235,6 +235,12 @@ std::string DescribeStep(const JournalStep& step) {
     for (const SegmentRef& ref : set->put) text += StrCat(" +", ref.file);
     return text;
   }
+  if (const auto* marks = std::get_if<PeerMarksStep>(&step)) {
+    std::string text = "peer marks";
+    for (const PeerMark& mark : marks->marks)
+      text += StrCat(" node ", mark.node, " epoch ", mark.process_epoch, " commit ", mark.durable);
+    return text;
+  }
   return "configurations";
 }
 

@@ -33,6 +33,7 @@ Json Record(const ReplicaRecord& r) {
   Json out = {{"group", r.group.value()},
               {"replica_epoch", r.replica_epoch.value()},
               {"suspect", r.suspect},
+              {"suspect_reason", r.suspect_why},
               {"term", s.hard_state.term.value()},
               {"vote", DescribeReplica(s.hard_state.vote)},
               {"commit_index", s.commit_index.value()},
@@ -61,24 +62,33 @@ Json Record(const ReplicaRecord& r) {
   return out;
 }
 
+Json Marks(const PeerMarks& peers) {
+  Json out = Json::array();
+  for (const PeerMark& mark : peers.marks()) {
+    out.push_back({{"node", mark.node.value()},
+                   {"directory_id", mark.directory.ToString()},
+                   {"process_epoch", mark.process_epoch},
+                   {"incarnation", mark.incarnation},
+                   {"durable", mark.durable.value()}});
+  }
+  return out;
+}
+
 Json CheckpointJson(const Checkpoint& c) {
   Json out = {{"process_epoch", c.process_epoch},
+              {"incarnation", c.incarnation},
+              {"settled_epoch", c.settled_epoch},
               {"recovery_number", c.recovery_number},
               {"last_commit", c.last_commit.value()},
               {"durable_through", c.durable_through.value()},
               {"next_file_number", c.next_file.value()},
               {"next_generation", c.next_generation.value()},
               {"live_files", Json::array()},
-              {"peers", Json::array()},
+              {"peers", Marks(c.peers)},
               {"replicas", Json::array()}};
   for (const JournalFileRef& ref : c.live_files) {
     out["live_files"].push_back(
         {{"file_number", ref.file.value()}, {"generation", ref.generation.value()}});
-  }
-  for (const PeerMark& peer : c.peers) {
-    out["peers"].push_back({{"node", peer.node.value()},
-                            {"process_epoch", peer.process_epoch},
-                            {"durable", peer.durable.value()}});
   }
   for (const auto& [group, record] : c.replicas.records())
     out["replicas"].push_back(Record(record));
@@ -182,6 +192,7 @@ void WriteInspectJson(const InspectReport& report, std::ostream& out) {
                       {"last_commit", preview.last_commit.value()},
                       {"durable_through", preview.durable_through.value()},
                       {"process_epoch", preview.process_epoch},
+                      {"peers", Marks(preview.peers)},
                       {"notes", preview.notes}};
   // Texts may quote bytes of damaged files: what is no UTF-8 is replaced, not refused.
   out << json.dump(2, ' ', false, Json::error_handler_t::replace) << '\n';

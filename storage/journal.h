@@ -12,6 +12,7 @@
 #include "common/executor.h"
 #include "common/file_system.h"
 #include "storage/disk_watch.h"
+#include "storage/peer_marks.h"
 #include "storage/replica_state.h"
 
 namespace varve::storage {
@@ -30,13 +31,6 @@ struct JournalFileRef {
   bool operator==(const JournalFileRef&) const = default;
 };
 
-struct PeerMark {
-  NodeId node;
-  uint64_t process_epoch = 0;
-  CommitSequence durable;
-  bool operator==(const PeerMark&) const = default;
-};
-
 // Body of a checkpoint: everything that recovery needs besides later commits.
 struct Checkpoint {
   uint64_t process_epoch = 0;
@@ -45,8 +39,10 @@ struct Checkpoint {
   CommitSequence durable_through;
   FileNumber next_file;
   Generation next_generation;
+  uint64_t incarnation = 0;                // of the process; 0: not known
+  uint64_t settled_epoch = 0;              // see NodeMarks
   std::vector<JournalFileRef> live_files;  // oldest first, the checkpoint's own file last
-  std::vector<PeerMark> peers;
+  PeerMarks peers;
   ReplicaTable replicas;
 };
 
@@ -57,6 +53,8 @@ struct JournalOptions {
   uint32_t max_live_files = 8;
   // Idle time after which a seal is written, so that the last acknowledged commit is provable.
   Nanos seal_after = 20 * kMillisecond;
+  // Time after which an idle journal writes the marks of peers that it was told of.
+  Nanos marks_after = kSecond;
 };
 
 struct JournalStats {
@@ -66,8 +64,9 @@ struct JournalStats {
   uint64_t live_files = 0, spare_files = 0;
 };
 
-// Submit and the note calls are thread-safe; everything else runs on the journal's executor, which
-// does the I/O. One instance per data directory; the directory's lock is held by the owner.
+// Submit, the note calls and the getters are thread-safe; everything else runs on the journal's
+// executor, which does the I/O. One instance per data directory; the directory's lock is held by
+// the owner.
 //
 // Durability: a frame's `done` is called with OK only after the sync of its commit returned. Order:
 // frames of one group become durable in the order in which they were submitted; groups with
@@ -101,7 +100,19 @@ class Journal {
   // Everything of `group` up to frame `through` is durable in its segments and directories (or the
   // group was removed and its directory moved to the trash, durably).
   virtual void NoteDurableInSegments(GroupId group, FrameSequence through, SyncPoint point) = 0;
-  virtual void NotePeer(PeerMark mark) = 0;
+  // A mark that grows what is known becomes durable with the next commit that has frames and room
+  // for it, else with a commit of its own after `marks_after`, or with the next checkpoint.
+  // Thread-safe. Marks that are lost in a crash are heard of again.
+  virtual void NotePeer(const PeerMark& mark) = 0;
+  struct KnownPeer {
+    PeerMark mark;
+    bool durable = false;
+  };
+  [[nodiscard]] virtual std::vector<KnownPeer> peer_marks() const = 0;  // as PeerMarks orders them
+  // Every replica becomes suspect, and marks of this node up to `settled_epoch` are settled: by a
+  // checkpoint, so that no single damaged commit undoes it. `done` runs on the journal's executor
+  // when that is durable; on a full disk it waits for room.
+  virtual void MarkAllSuspect(std::string why, uint64_t settled_epoch, Done done) = 0;
   virtual void SetNeedSegmentSync(NeedSegmentSync callback) = 0;
   // A number for a new segment file; never handed out twice, also not after a crash (a number
   // handed out becomes durable with the frame that names it; unnamed ones may be given again after
@@ -111,7 +122,12 @@ class Journal {
   virtual void Fail(absl::Status why) = 0;
   [[nodiscard]] virtual absl::Status health() const = 0;  // DISK_FAILED once failed
   [[nodiscard]] virtual CommitSequence durable_through() const = 0;
+  // The last durable commit with frames of replicas; at the start, the last of any kind that the
+  // journal begins from. Seals and marks of peers alone do not count: of what is told to peers,
+  // nothing may grow by their telling.
+  [[nodiscard]] virtual CommitSequence durable_frames() const = 0;
   [[nodiscard]] virtual uint64_t process_epoch() const = 0;
+  [[nodiscard]] virtual uint64_t settled_epoch() const = 0;  // what is durable of it
   // Frames wait because the disk has no room for another journal file; ends by itself.
   [[nodiscard]] virtual bool waits_for_space() const = 0;
   [[nodiscard]] virtual JournalStats stats() const = 0;
@@ -124,6 +140,7 @@ class Journal {
 struct JournalContents {
   Checkpoint checkpoint;  // the newest valid one, replicas as of it
   ReplicaTable replicas;  // after all valid frames
+  PeerMarks peers;        // likewise
   CommitSequence last_commit;
   CommitSequence durable_through;  // highest found
   std::vector<std::string> notes;  // what was cut and why, for the log

@@ -16,6 +16,7 @@ absl::StatusOr<JournalContents> JournalRecovery::Run() {
   VARVE_RETURN_IF_ERROR(JudgeUnlisted());
   VARVE_RETURN_IF_ERROR(JudgeTogether());
   contents_.replicas = contents_.checkpoint.replicas;
+  contents_.peers = contents_.checkpoint.peers;
   contents_.durable_through = contents_.checkpoint.durable_through;
   VARVE_RETURN_IF_ERROR(ReadListed());
   RaiseNumbers();

@@ -54,6 +54,7 @@ class JournalRecovery {
   absl::Status ReadCommits(const JournalSource& source, CommitFile file, CommitSequence last);
   void TakeCommit(const JournalSource& source, uint64_t position, const JournalCommit& commit);
   void TakeFrame(const JournalSource& source, uint64_t position, const JournalFrame& frame);
+  void TakeMarks(const JournalFrame& frame);
   void TakeBehindGap(const JournalFrame& frame);
   absl::Status Observe(const JournalSource& source, const CommitReader& reader, CommitSequence last,
                        CommitEnd* end);

@@ -41,6 +41,7 @@ void JournalRecovery::TakeCommit(const JournalSource& source, uint64_t position,
 
 void JournalRecovery::TakeFrame(const JournalSource& source, uint64_t position,
                                 const JournalFrame& frame) {
+  if (frame.group == kNoGroup) return TakeMarks(frame);
   if (contents_.lost_frames.contains(frame.group)) return TakeBehindGap(frame);
   const absl::Status misfit = contents_.replicas.Apply(frame);
   if (misfit.ok()) return;
@@ -51,6 +52,12 @@ void JournalRecovery::TakeFrame(const JournalSource& source, uint64_t position,
       {source.number, contents_.last_commit, /*resume=*/0, {frame.group}, false});
   MarkSuspect(frame.group, std::string(MessageOf(RefusalOf(row, MessageOf(damage)))));
   TakeBehindGap(frame);
+}
+
+// Marks only grow: a frame that is lost before this one takes nothing from it.
+void JournalRecovery::TakeMarks(const JournalFrame& frame) {
+  for (const JournalStep& step : frame.steps)
+    for (const PeerMark& mark : std::get<PeerMarksStep>(step).marks) contents_.peers.Note(mark);
 }
 
 // Of a replica that lost a frame, later ones say what term it has reached and where its log starts,
@@ -111,7 +118,14 @@ absl::Status JournalRecovery::Observe(const JournalSource& source, const CommitR
   if (end->seen.proof != CommitProof::kNone && end->seen.commit != CommitSeen::kOtherSequence) {
     VARVE_ASSIGN_OR_RETURN(end->lost, FindLost(source, reader.position(), torn, sequence));
   }
-  end->seen.list = end->lost ? CommitList::kKnown : CommitList::kLost;
+  end->seen.list = CommitList::kLost;
+  if (end->lost) {
+    const auto& groups = end->lost->groups;
+    const bool of_replicas =
+        groups.empty() || std::any_of(groups.begin(), groups.end(),
+                                      [](const GroupFrame& g) { return g.group != kNoGroup; });
+    end->seen.list = of_replicas ? CommitList::kKnown : CommitList::kMarksAlone;
+  }
   return absl::OkStatus();
 }
 
@@ -128,15 +142,16 @@ absl::Status JournalRecovery::JudgeEnd(const JournalSource& source, CommitFile f
   std::string why(MessageOf(reader->end_reason()));
   if (row.row == RecoveryRow::kCommitMalformed || row.row == RecoveryRow::kCommitOutOfSequence)
     return RefusalOf(row, why);  // names its place
-  if (row.error != Reason::OK) {
+  if (row.error != Reason::OK || row.verdict == RecoveryVerdict::kIgnore) {
     why = MessageOf(
         JournalDamage(source, reader->position(), sequence,
                       StrCat("it was durable, as other bytes prove (commit ", end.traces.last,
                              ", durable through ", end.durable, "), but now: ", why)));
   }
   if (row.verdict == RecoveryVerdict::kRefuse) return RefusalOf(row, why);
-  if (row.verdict == RecoveryVerdict::kSuspect) {
-    SkipLost(source, *end.lost, std::string(MessageOf(RefusalOf(row, why))));
+  if (row.verdict == RecoveryVerdict::kSuspect || row.verdict == RecoveryVerdict::kIgnore) {
+    if (row.verdict == RecoveryVerdict::kSuspect) why = MessageOf(RefusalOf(row, why));
+    SkipLost(source, *end.lost, why);
     reader->SkipTo(end.lost->resume);
     return absl::OkStatus();
   }
@@ -164,6 +179,11 @@ void JournalRecovery::SkipLost(const JournalSource& source, const LostCommit& lo
   JournalContents::Skipped skipped{source.number, sequence, lost.resume, {}, false};
   skipped.in_checkpoint = sequence <= contents_.checkpoint.last_commit;
   for (const auto& [group, frame] : lost.groups) {
+    if (group == kNoGroup) {
+      contents_.notes.push_back(
+          StrCat("commit ", sequence, " held marks of peers; they are heard of again"));
+      continue;
+    }
     skipped.groups.push_back(group);
     const ReplicaRecord* record = contents_.replicas.Find(group);
     const bool covered =

@@ -48,6 +48,10 @@ JournalWriter::JournalWriter(FileSystem& files, std::string directory, Directory
       process_epoch_(state.process_epoch),
       next_file_(std::max<uint64_t>(state.next_file.value(), 1)),
       durable_(state.last_commit.value()),
+      durable_frames_(state.last_commit.value()),
+      settled_epoch_(state.settled_epoch),
+      marks_(state.peers),
+      durable_marks_(state.peers),
       files_(files, std::move(directory), identity, options.file_bytes, &next_file_),
       state_(std::move(state)) {}
 
@@ -114,6 +118,7 @@ bool JournalWriter::NextBatch() {
       staged_ = queue_.Take(preceding_.size(), limits::kMaxCommitBytes);
     }
     if (staged_.empty()) return false;
+    AddMarksToStaged();
   }
   return true;
 }
@@ -143,7 +148,10 @@ absl::Status JournalWriter::Roll(uint64_t room_bytes) {
   // No commit is under way: all that was written is durable.
   const DiskWatch::Scope watched(watch_.get());
   state_.durable_through = state_.last_commit;
+  TakeMarksInto(&state_);
   VARVE_RETURN_IF_ERROR(files_.Roll(&state_, room_bytes));
+  MarksAreDurable(state_.peers.marks());
+  AnswerSuspicion(absl::OkStatus());
   asked_when_short_ = false;
   asked_when_blocked_ = false;
   spare_refused_ = false;
@@ -161,12 +169,14 @@ absl::Status JournalWriter::WriteStaged() {
   // Before the write: a frame that does not fit must stop this process, not every later recovery.
   // No checkpoint is written in between, and after a failed write none at all.
   for (const WaitingFrame& waiting : staged_) {
+    if (waiting.frame.group == kNoGroup) continue;
     const absl::Status status = state_.replicas.Apply(waiting.frame);
     VARVE_CHECK(status.ok(), MessageOf(status));
   }
   const BatchShape shape = ShapeOf(staged_);
   VARVE_RETURN_IF_ERROR(WriteCommit(shape.groups, &staged_, shape.frame_bytes));
-  unsealed_ = true;
+  // Marks alone are no loss, and their commit vouches for the one before like a seal.
+  unsealed_ = shape.groups.back().group != kNoGroup;
   AfterCommit(std::exchange(staged_, {}));
   return absl::OkStatus();
 }
@@ -200,6 +210,8 @@ absl::Status JournalWriter::WriteCommit(const std::vector<GroupFrame>& groups, F
   last_write_ = clock_.Now();
   state_.last_commit = header.sequence;
   durable_.store(header.sequence.value());
+  if (!groups.empty() && groups.back().group != kNoGroup)
+    durable_frames_.store(header.sequence.value());
   preceding_ = groups;
   const std::lock_guard lock(mutex_);
   ++(frames->empty() ? stats_.seals : stats_.commits);
@@ -220,6 +232,8 @@ void JournalWriter::AfterCommit(Frames frames) {
 }
 
 void JournalWriter::NoteFrame(const JournalFrame& frame) {
+  if (frame.group == kNoGroup)
+    return MarksAreDurable(std::get<PeerMarksStep>(frame.steps.front()).marks);
   files_.Pin(frame.group, frame.replica_epoch, frame.sequence);
   if (state_.replicas.Find(frame.group) == nullptr) {
     last_truncation_.erase(frame.group);
@@ -237,6 +251,7 @@ void JournalWriter::Fail(const absl::Status& status) {
     health_ = MakeError(Reason::DISK_FAILED, "journal: ", MessageOf(status));
   }
   Refuse(health());
+  AnswerSuspicion(health());
   if (close_done_ != nullptr) std::exchange(close_done_, nullptr)(health());
 }
 

@@ -34,7 +34,9 @@ class JournalWriter : public std::enable_shared_from_this<JournalWriter> {
 
   void Submit(JournalFrame frame, bool urgent, Journal::Done done);
   void NoteDurableInSegments(GroupId group, FrameSequence through, SyncPoint point);
-  void NotePeer(PeerMark mark);
+  void NotePeer(const PeerMark& mark);
+  [[nodiscard]] std::vector<Journal::KnownPeer> peer_marks() const;
+  void MarkAllSuspect(std::string why, uint64_t settled_epoch, Journal::Done done);
   void SetNeedSegmentSync(Journal::NeedSegmentSync callback);
   void Close(Journal::Done done);
   void Abandon();
@@ -43,7 +45,11 @@ class JournalWriter : public std::enable_shared_from_this<JournalWriter> {
   FileNumber NextFileNumber() { return FileNumber{next_file_.fetch_add(1)}; }
   [[nodiscard]] absl::Status health() const;
   [[nodiscard]] CommitSequence durable_through() const { return CommitSequence{durable_.load()}; }
+  [[nodiscard]] CommitSequence durable_frames() const {
+    return CommitSequence{durable_frames_.load()};
+  }
   [[nodiscard]] uint64_t process_epoch() const { return process_epoch_; }
+  [[nodiscard]] uint64_t settled_epoch() const { return settled_epoch_.load(); }
   [[nodiscard]] bool waits_for_space() const { return waits_for_space_.load(); }
   [[nodiscard]] JournalStats stats() const;
 
@@ -70,6 +76,18 @@ class JournalWriter : public std::enable_shared_from_this<JournalWriter> {
   void WaitForSpace(const absl::Status& why);
   void FinishClose();
 
+  // --- Marks of peers, and suspicion of everything: journal_writer_marks.cc
+  [[nodiscard]] std::vector<PeerMark> PendingMarks() const;
+  [[nodiscard]] JournalFrame FrameOf(std::vector<PeerMark> marks) const;
+  void AddMarksToStaged();
+  void TakeMarksInto(Checkpoint* checkpoint) const;
+  void MarksAreDurable(const std::vector<PeerMark>& marks);
+  void ArmMarks();
+  void OnMarksTimer();
+  absl::Status WriteMarks(std::vector<PeerMark> marks);
+  void RollForSuspicion();
+  void AnswerSuspicion(const absl::Status& status);
+
   void AskForSegmentSync();
   void AskWhenSpaceIsShort();
   void MakeSpareAhead();
@@ -88,6 +106,8 @@ class JournalWriter : public std::enable_shared_from_this<JournalWriter> {
   const uint64_t process_epoch_;
   std::atomic<uint64_t> next_file_;
   std::atomic<uint64_t> durable_;
+  std::atomic<uint64_t> durable_frames_;
+  std::atomic<uint64_t> settled_epoch_;
   std::atomic<bool> waits_for_space_ = false;
 
   mutable std::mutex mutex_;  // guards these
@@ -97,6 +117,9 @@ class JournalWriter : public std::enable_shared_from_this<JournalWriter> {
   bool abandoned_ = false;
   absl::Status health_;
   JournalStats stats_;
+  PeerMarks marks_;
+  PeerMarks durable_marks_;
+  bool marks_posted_ = false;  // ArmMarks
 
   // Of the executor (of Begin, before).
   JournalFiles files_;
@@ -115,6 +138,9 @@ class JournalWriter : public std::enable_shared_from_this<JournalWriter> {
   bool unsealed_ = true;  // something was written that no later header vouches for
   MonoTime last_write_;
   TimerId seal_timer_;
+  TimerId marks_timer_;
+  TimerId suspicion_timer_;
+  std::vector<Journal::Done> suspicions_;  // wait for a checkpoint
   Journal::Done close_done_;
 };
 

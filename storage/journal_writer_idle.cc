@@ -1,4 +1,4 @@
-// What the writer does between commits: notes, requests for segment syncs, seals, the end.
+// What the writer does between commits: notes of syncs, requests for segment syncs, seals, the end.
 #include <algorithm>
 #include <utility>
 
@@ -27,21 +27,6 @@ void JournalWriter::NoteDurableInSegments(GroupId group, FrameSequence through, 
     if (!std::exchange(self->blocked_, false)) return;
     const std::lock_guard lock(self->mutex_);
     self->PostDrain();
-  });
-}
-
-void JournalWriter::NotePeer(PeerMark mark) {
-  executor_.Post([self = shared_from_this(), mark] {
-    auto& peers = self->state_.peers;
-    const auto at =
-        std::lower_bound(peers.begin(), peers.end(), mark,
-                         [](const PeerMark& a, const PeerMark& b) { return a.node < b.node; });
-    if (at == peers.end() || at->node != mark.node) {
-      peers.insert(at, mark);
-    } else if (std::pair(at->process_epoch, at->durable) <
-               std::pair(mark.process_epoch, mark.durable)) {
-      *at = mark;
-    }
   });
 }
 
@@ -174,7 +159,9 @@ void JournalWriter::FinishClose() {
   // On a full disk the present file and its seal serve the next start as well.
   if (status.ok()) status = Roll(0);
   if (!status.ok() && ReasonOf(status) != Reason::NO_SPACE) return Fail(status);
-  if (seal_timer_ != TimerId{}) executor_.Cancel(std::exchange(seal_timer_, TimerId{}));
+  for (TimerId* timer : {&seal_timer_, &marks_timer_, &suspicion_timer_})
+    if (*timer != TimerId{}) executor_.Cancel(std::exchange(*timer, TimerId{}));
+  AnswerSuspicion(status);
   std::exchange(close_done_, nullptr)(absl::OkStatus());
 }
 
@@ -191,14 +178,20 @@ class JournalHandle : public Journal {
   void NoteDurableInSegments(GroupId group, FrameSequence through, SyncPoint point) override {
     writer_->NoteDurableInSegments(group, through, point);
   }
-  void NotePeer(PeerMark mark) override { writer_->NotePeer(mark); }
+  void NotePeer(const PeerMark& mark) override { writer_->NotePeer(mark); }
+  std::vector<KnownPeer> peer_marks() const override { return writer_->peer_marks(); }
+  void MarkAllSuspect(std::string why, uint64_t settled_epoch, Done done) override {
+    writer_->MarkAllSuspect(std::move(why), settled_epoch, std::move(done));
+  }
   void SetNeedSegmentSync(NeedSegmentSync callback) override {
     writer_->SetNeedSegmentSync(std::move(callback));
   }
   FileNumber NextFileNumber() override { return writer_->NextFileNumber(); }
   absl::Status health() const override { return writer_->health(); }
   CommitSequence durable_through() const override { return writer_->durable_through(); }
+  CommitSequence durable_frames() const override { return writer_->durable_frames(); }
   uint64_t process_epoch() const override { return writer_->process_epoch(); }
+  uint64_t settled_epoch() const override { return writer_->settled_epoch(); }
   bool waits_for_space() const override { return writer_->waits_for_space(); }
   JournalStats stats() const override { return writer_->stats(); }
   void Fail(absl::Status why) override { writer_->FailFor(std::move(why)); }

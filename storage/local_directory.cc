@@ -102,6 +102,7 @@ absl::Status LocalDirectory::Start(Random& random) {
   context_.identity = identity_;
   VARVE_RETURN_IF_ERROR(MakeDirectories());
   VARVE_RETURN_IF_ERROR(reserve_->Open());
+  while (incarnation_ == 0) incarnation_ = random.Next();
   absl::Status status = StartJournal(fresh);
   if (ReasonOf(status) == Reason::NO_SPACE) {
     // Recovery may be repeated, like one that a crash cut short.
@@ -118,7 +119,9 @@ absl::Status LocalDirectory::Start(Random& random) {
 }
 
 absl::Status LocalDirectory::StartJournal(bool fresh) {
+  recovered_ = {identity_.node, identity_.directory, 0, 0, CommitSequence{}};
   VARVE_ASSIGN_OR_RETURN(Checkpoint state, TakeJournal(fresh));
+  state.incarnation = incarnation_;
   writer_ = std::make_shared<SegmentWriter>(SegmentWriter::Parts{
       files_, *executors_.segments, *executors_.sync, clock_, budget_, reserve_, paths_.groups,
       options_.sync_interval, std::max<size_t>(options_.max_unsynced_files, 1)});
@@ -230,6 +233,7 @@ absl::StatusOr<Checkpoint> LocalDirectory::TakeJournal(bool fresh) {
                                    "\" holds no journal"));
     if (recovered.ok()) {
       report_ = std::move(recovered->report);
+      recovered_ = recovered->mark;
       replicas_ = std::move(recovered->replicas);
       for (const auto& [group, replica] : replicas_)
         newest_append_time_ = std::max(newest_append_time_, replica->scalars.end.append_time);

@@ -29,6 +29,12 @@ class LocalDirectory final : public DataDirectory {
   [[nodiscard]] const DirectoryIdentity& identity() const override { return identity_; }
   [[nodiscard]] const RecoveryReport& recovery() const override { return report_; }
   [[nodiscard]] uint64_t process_epoch() const override { return journal_->process_epoch(); }
+  [[nodiscard]] NodeMarks own_marks() const override;
+  MarkFinding NotePeer(const NodeMarks& said) override;
+  [[nodiscard]] std::vector<KnownPeer> peer_marks() const override {
+    return journal_->peer_marks();
+  }
+  void MarkAllSuspect(std::string why, const PeerMark& evidence, PartitionLog::Done done) override;
   [[nodiscard]] std::vector<GroupId> groups() const override;
   [[nodiscard]] WallTime newest_append_time() const override { return newest_append_time_; }
   absl::StatusOr<std::unique_ptr<PartitionLog>> OpenLog(GroupId group, Executor& shard) override;
@@ -99,7 +105,9 @@ class LocalDirectory final : public DataDirectory {
   DirectoryIdentity identity_;
   RecoveryReport report_;
   WallTime newest_append_time_;
-  SegmentContext context_;  // complete once the identity is known
+  PeerMark recovered_;        // what this start recovered from
+  uint64_t incarnation_ = 0;  // of this start
+  SegmentContext context_;    // complete once the identity is known
   const std::shared_ptr<DirtyBudget> budget_;
   const std::shared_ptr<SpaceReserve> reserve_;
   const std::shared_ptr<DiskWatch> watch_;
@@ -108,6 +116,7 @@ class LocalDirectory final : public DataDirectory {
   std::unique_ptr<FileLock> lock_;
   std::shared_ptr<SegmentWriter> writer_;
   std::unique_ptr<Journal> journal_;
+  std::mutex marks_mutex_;  // a mark is judged and noted in one step
   mutable std::mutex mutex_;
   std::map<GroupId, std::shared_ptr<ReplicaFiles>> replicas_;
   // Removed replicas whose files are not in the trash yet, with the creations that wait for that.

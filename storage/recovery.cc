@@ -1,5 +1,6 @@
 #include "storage/recovery.h"
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <utility>
@@ -55,9 +56,14 @@ absl::StatusOr<Recovered> Recovery::Run() {
     out_.checkpoint.replicas.Put(RecordOf(*replica));
     out_.replicas.emplace(group, replica->files());
   }
+  out_.checkpoint.peers = journal_.peers;
   out_.checkpoint.last_commit = journal_.last_commit;
   out_.checkpoint.durable_through = journal_.last_commit;
-  ++out_.checkpoint.process_epoch;
+  out_.mark = {context_.identity.node, context_.identity.directory, out_.checkpoint.process_epoch,
+               out_.checkpoint.incarnation, journal_.last_commit};
+  // Beyond the epochs of lives that were lost: peers then hold nothing higher of this node.
+  out_.checkpoint.process_epoch =
+      std::max(out_.checkpoint.process_epoch, out_.checkpoint.settled_epoch) + 1;
   out_.report.replicas = replicas_.size();
   return std::move(out_);
 }
@@ -90,6 +96,7 @@ absl::Status Recovery::Redo(const JournalFrame& frame) {
 ReplicaRecord Recovery::RecordOf(const ReplicaRecovery& replica) const {
   ReplicaRecord record = replica.record();
   record.suspect = !replica.files()->suspicion.ok();
+  record.suspect_why = replica.suspect_why();
   if (!record.suspect && !record.segments.empty())
     record.sync_point = {record.segments.back().file, replica.files()->segments.back().end,
                          record.scalars.end.last_index, record.scalars.end.next_offset};

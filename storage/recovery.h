@@ -28,6 +28,7 @@ struct DirectoryPaths {
 
 struct Recovered {
   Checkpoint checkpoint;  // to begin the journal from: replicas as of the end, everything synced
+  PeerMark mark;          // of this node, before this start
   std::map<GroupId, std::shared_ptr<ReplicaFiles>> replicas;
   RecoveryReport report;
 };

@@ -141,8 +141,8 @@ enum class CommitProof : uint8_t {
   kLast = kLaterCommit
 };
 enum class CommitPlace : uint8_t { kBehindCheckpoint, kInCheckpoint, kLast = kInCheckpoint };
-// Whether a list survived that says which groups had frames in it.
-enum class CommitList : uint8_t { kKnown, kLost, kLast = kLost };
+// Whether a list survived that says which groups had frames in it, and whether one of them had.
+enum class CommitList : uint8_t { kKnown, kLost, kMarksAlone, kLast = kMarksAlone };
 
 struct CommitObservation {
   CommitSeen commit = CommitSeen::kValid;

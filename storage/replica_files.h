@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -51,6 +52,9 @@ struct PendingTrim {
 // Forgets terms that ended before `first`.
 void DropEpochsBefore(Index first, std::vector<EpochStart>* epochs);
 
+// REPLICA_SUSPECT, naming the group.
+absl::Status SuspicionOf(GroupId group, std::string_view why);
+
 struct ReplicaFiles;
 // Of the tail, what no truncation can ask for any more. Its mutex is held.
 void DropCommittedEnds(ReplicaFiles* files);
@@ -64,6 +68,11 @@ struct ReplicaFiles {
   const ReplicaEpoch epoch;
   const std::string directory;  // path
 
+  [[nodiscard]] absl::Status Suspicion() {
+    const std::lock_guard lock(mutex);
+    return suspicion;
+  }
+
   std::mutex mutex;
   bool log_open = false;  // a PartitionLog exists
   // As of the last write given to the journal.
@@ -73,7 +82,7 @@ struct ReplicaFiles {
   std::vector<EpochStart> epochs;
   std::vector<PlacedSegment> segments;  // by first index; the last is active
   Index durable_index;
-  // Why the replica is suspect, REPLICA_SUSPECT; OK when it is not. Set before the log is opened.
+  // Why the replica is suspect, REPLICA_SUSPECT; OK when it is not.
   absl::Status suspicion;
   std::vector<DamagedRange> damaged;      // by first index, as recovery found it
   std::deque<PendingTrim> pending_trims;  // by index

@@ -102,7 +102,7 @@ absl::Status ReplicaRecovery::Finish() {
   files.last_frame = record_.last_frame;
   files.durable_index = record_.scalars.end.last_index;
   files.written_index = record_.scalars.end.last_index;
-  if (record_.suspect) Suspect("it was suspect when the directory was opened before");
+  if (record_.suspect) SuspectAgain();
   for (const SegmentRef& ref : record_.segments) VARVE_RETURN_IF_ERROR(LoadSegment(ref));
   VARVE_RETURN_IF_ERROR(LoadTail());
   VARVE_RETURN_IF_ERROR(Sync());
@@ -214,10 +214,19 @@ absl::Status ReplicaRecovery::AddDamaged(const SegmentRef& ref, const absl::Stat
   return absl::OkStatus();
 }
 
+// The first reason stays, whatever is found besides.
+void ReplicaRecovery::SuspectAgain() {
+  if (!files_->suspicion.ok()) return;
+  constexpr std::string_view kBefore = "it was suspect when the directory was opened before";
+  if (record_.suspect_why.empty()) return Suspect(kBefore);
+  Suspect(StrCat(kBefore, ": ", record_.suspect_why));
+  suspect_why_ = record_.suspect_why;
+}
+
 void ReplicaRecovery::Suspect(std::string_view why) {
   if (!files_->suspicion.ok()) return;
-  files_->suspicion = MakeError(Reason::REPLICA_SUSPECT, "the replica of group ", record_.group,
-                                " may have lost a vote or an acknowledged entry: ", why);
+  files_->suspicion = SuspicionOf(record_.group, why);
+  suspect_why_ = why;
   ++report_->suspect;
   report_->notes.emplace_back(MessageOf(files_->suspicion));
 }

@@ -35,12 +35,15 @@ class ReplicaRecovery {
 
   [[nodiscard]] const ReplicaRecord& record() const { return record_; }
   [[nodiscard]] const std::shared_ptr<ReplicaFiles>& files() const { return files_; }
+  // Why it was first found suspect, as far as is known; empty when it is not.
+  [[nodiscard]] const std::string& suspect_why() const { return suspect_why_; }
   [[nodiscard]] ReplicaGrade grade() const {
     return files_->suspicion.ok() ? ReplicaGrade::kSound : ReplicaGrade::kSuspect;
   }
   [[nodiscard]] bool InSet(FileNumber file) const { return segments_.contains(file); }
 
  private:
+  void SuspectAgain();
   const RecoveryRowInfo& JudgeRedo(StepSeen step, FileNumber file);
   absl::Status RedoAppend(const AppendStep& step, const RecoveryRowInfo& row);
   [[nodiscard]] SegmentPlace PlaceOf(const SegmentRef& ref) const;
@@ -61,7 +64,8 @@ class ReplicaRecovery {
   RecoveryTrace* const trace_;
   const std::shared_ptr<ReplicaFiles> files_;
   std::map<FileNumber, std::shared_ptr<Segment>> segments_;  // of the set
-  std::set<FileNumber> present_;                             // files that exist
+  std::string suspect_why_;
+  std::set<FileNumber> present_;  // files that exist
 };
 
 }  // namespace varve::storage

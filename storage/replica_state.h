@@ -7,6 +7,8 @@
 
 #include <map>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -15,6 +17,7 @@
 #include "common/entry.h"
 #include "common/log_state.h"
 #include "common/types.h"
+#include "storage/peer_marks.h"
 
 namespace varve::storage {
 
@@ -65,8 +68,16 @@ struct SegmentSetStep {
 struct ConfigurationsStep {
   Configurations configurations;
 };
+// The only step of frames of no group, which concern the directory as a whole.
+struct PeerMarksStep {
+  std::vector<PeerMark> marks;  // as PeerMarks orders them
+};
 using JournalStep = std::variant<CreateReplicaStep, RemoveReplicaStep, TruncateStep, AppendStep,
-                                 SegmentSetStep, ConfigurationsStep>;
+                                 SegmentSetStep, ConfigurationsStep, PeerMarksStep>;
+
+// Stands for the directory in frames and lists of commits: a frame of it is of no replica, and its
+// sequence is that of its commit.
+inline constexpr GroupId kNoGroup{};
 
 // Everything one group asks the journal for together; durable as a whole or not at all.
 struct JournalFrame {
@@ -81,6 +92,7 @@ struct ReplicaRecord {
   GroupId group;
   ReplicaEpoch replica_epoch;
   bool suspect = false;
+  std::string suspect_why;  // of a suspect replica, as it was found; may be empty
   ReplicaScalars scalars;
   FrameSequence last_frame;
   SyncPoint sync_point;
@@ -96,6 +108,8 @@ class ReplicaTable {
   // fit the record (a gap in its sequence, an unknown group without a create step, a truncation or
   // append that does not meet the log end or the segment set); the table is then unchanged.
   absl::Status Apply(const JournalFrame& frame);
+  // Every replica becomes suspect; those that are keep their reason.
+  void MarkAllSuspect(std::string_view why);
   // Raises a group's sync point; ignored when the group is gone, or the point is beyond the log end
   // or not above the present one.
   void RaiseSyncPoint(GroupId group, const SyncPoint& point);

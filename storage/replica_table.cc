@@ -159,6 +159,8 @@ class FrameApplication {
     return absl::OkStatus();
   }
 
+  absl::Status Take(const PeerMarksStep&) { return Misfit(frame_, "peer marks of a replica"); }
+
   // The file of the sync point left the set. After a trim, what it covered is gone, and the log
   // begins where the first segment does. After a repair another file has the same entries, and is
   // durable as a whole.
@@ -266,7 +268,7 @@ bool IsOnlyAt(const std::vector<JournalStep>& steps, size_t place) {
 }  // namespace
 
 absl::Status ReplicaTable::Apply(const JournalFrame& frame) {
-  if (frame.group == GroupId{} || frame.sequence == FrameSequence{}) {
+  if (frame.group == kNoGroup || frame.sequence == FrameSequence{}) {
     return Misfit(frame, "no group or no sequence");
   }
   const auto& steps = frame.steps;
@@ -311,6 +313,14 @@ void ReplicaTable::RaiseSyncPoint(GroupId group, const SyncPoint& point) {
   ReplicaRecord& record = at->second;
   if (point.index > record.scalars.end.last_index || point.index <= record.sync_point.index) return;
   record.sync_point = point;
+}
+
+void ReplicaTable::MarkAllSuspect(std::string_view why) {
+  for (auto& [group, record] : records_) {
+    if (record.suspect) continue;
+    record.suspect = true;
+    record.suspect_why = why;
+  }
 }
 
 void ReplicaTable::Put(ReplicaRecord record) {

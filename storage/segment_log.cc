@@ -10,6 +10,11 @@
 
 namespace varve::storage {
 
+absl::Status SuspicionOf(GroupId group, std::string_view why) {
+  return MakeError(Reason::REPLICA_SUSPECT, "the replica of group ", group,
+                   " may have lost a vote or an acknowledged entry: ", why);
+}
+
 void DropCommittedEnds(ReplicaFiles* files) {
   while (files->tail.size() > 1 && files->tail[1].end.last_index <= files->scalars.commit_index)
     files->tail.pop_front();
@@ -84,7 +89,7 @@ SegmentLog::Draft SegmentLog::NewDraft() {
 void SegmentLog::Write(LogWrite write, Done done) {
   VARVE_CHECK(shard_.InExecutor());
   absl::Status health = parts_.writer->health();
-  health.Update(files_->suspicion);
+  health.Update(files_->Suspicion());
   if (!health.ok()) {
     size_t reserved = 0;
     for (const Entry& entry : write.entries)

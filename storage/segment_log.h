@@ -43,7 +43,7 @@ class SegmentLog final : public PartitionLog {
   }
   [[nodiscard]] Index durable_index() const override { return files_->durable_index; }
   [[nodiscard]] std::vector<DamagedRange> damaged_ranges() const override;
-  [[nodiscard]] absl::Status suspicion() const override { return files_->suspicion; }
+  [[nodiscard]] absl::Status suspicion() const override { return files_->Suspicion(); }
   [[nodiscard]] uint64_t size_bytes() const override;
   [[nodiscard]] uint64_t active_segment_bytes() const override;
   [[nodiscard]] std::optional<Term> TermAt(Index index) const override;

@@ -48,7 +48,7 @@ absl::Status SegmentLog::WhyNotInstall(const StagedLog& staged, const InstalledL
 void SegmentLog::Install(std::unique_ptr<StagedLog> staged, InstalledLog as, Done done) {
   VARVE_CHECK(shard_.InExecutor());
   absl::Status why = parts_.writer->health();
-  why.Update(files_->suspicion);
+  why.Update(files_->Suspicion());
   if (why.ok()) why = WhyNotInstall(*staged, as);
   if (!why.ok()) return Refuse(std::move(done), std::move(why));
   Draft draft = NewDraft();

@@ -15,10 +15,14 @@ namespace {
 
 constexpr uint32_t kOpeningMagic = 0x504b4356;  // "VCKP"
 constexpr uint32_t kClosingMagic = 0x454b4356;  // "VCKE"
-constexpr uint32_t kCheckpointVersion = 1;
+// Version 1 had neither incarnation nor settled epoch, and marks of peers without a directory,
+// which nothing can be compared with.
+constexpr uint32_t kCheckpointVersion = 2;
+constexpr uint32_t kOldestCheckpointVersion = 1;
 constexpr size_t kFixedCrcAt = 28;
 constexpr size_t kJournalFileRefBytes = 16;
-constexpr size_t kPeerMarkBytes = 24;
+constexpr size_t kReservedWords = 2;
+constexpr size_t kOldPeerMarkBytes = 24;
 
 // The opening and the closing block begin with the same fields.
 std::string EncodeFixed(uint32_t magic, Generation generation, std::string_view body) {
@@ -35,6 +39,7 @@ std::string EncodeFixed(uint32_t magic, Generation generation, std::string_view 
 }
 
 struct Fixed {
+  uint32_t version = 0;
   uint64_t body_bytes = 0;
   uint32_t body_crc = 0;
 };
@@ -43,9 +48,9 @@ absl::StatusOr<Fixed> DecodeFixed(std::string_view bytes, uint32_t magic, Genera
   const std::string_view block = magic == kOpeningMagic ? "opening" : "closing";
   ByteReader in(bytes);
   const auto found_magic = in.Get<uint32_t>();
-  const auto version = in.Get<uint32_t>();
-  const Generation found_generation{in.Get<uint64_t>()};
   Fixed fixed;
+  fixed.version = in.Get<uint32_t>();
+  const Generation found_generation{in.Get<uint64_t>()};
   fixed.body_bytes = in.Get<uint64_t>();
   fixed.body_crc = in.Get<uint32_t>();
   const auto crc = in.Get<uint32_t>();
@@ -56,9 +61,9 @@ absl::StatusOr<Fixed> DecodeFixed(std::string_view bytes, uint32_t magic, Genera
   if (crc != ExtendCrc32c(GenerationSeed(generation), bytes.substr(0, kFixedCrcAt))) {
     return MakeError(Reason::DATA_LOSS, "checkpoint: the ", block, " block fails its checksum");
   }
-  if (version != kCheckpointVersion) {
-    return MakeError(Reason::NEWER_FORMAT, "checkpoint of version ", version,
-                     "; this varve knows version ", kCheckpointVersion);
+  if (fixed.version < kOldestCheckpointVersion || fixed.version > kCheckpointVersion) {
+    return MakeError(Reason::NEWER_FORMAT, "checkpoint of version ", fixed.version,
+                     "; this varve knows versions up to ", kCheckpointVersion);
   }
   return fixed;
 }
@@ -72,18 +77,15 @@ std::string EncodeBody(const Checkpoint& checkpoint) {
   out.Put(checkpoint.durable_through.value());
   out.Put(checkpoint.next_file.value());
   out.Put(checkpoint.next_generation.value());
+  out.Put(checkpoint.incarnation);
+  out.Put(checkpoint.settled_epoch);
+  for (size_t i = 0; i < kReservedWords; ++i) out.Put(uint64_t{0});
   out.Put(static_cast<uint32_t>(checkpoint.live_files.size()));
   for (const JournalFileRef& ref : checkpoint.live_files) {
     out.Put(ref.file.value());
     out.Put(ref.generation.value());
   }
-  out.Put(static_cast<uint32_t>(checkpoint.peers.size()));
-  for (const PeerMark& mark : checkpoint.peers) {
-    out.Put(mark.node.value());
-    out.Put(uint32_t{0});
-    out.Put(mark.process_epoch);
-    out.Put(mark.durable.value());
-  }
+  PutPeerMarks(checkpoint.peers.marks(), &out);
   out.Put(static_cast<uint32_t>(checkpoint.replicas.records().size()));
   for (const auto& [group, record] : checkpoint.replicas.records()) {
     out.PutSized(EncodeReplicaRecord(record));
@@ -116,7 +118,19 @@ absl::Status GetReplicas(ByteReader* in, ReplicaTable* replicas) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Checkpoint> DecodeBody(std::string_view body) {
+absl::Status GetPeers(uint32_t version, ByteReader* in, PeerMarks* peers) {
+  if (version == kOldestCheckpointVersion) {
+    VARVE_ASSIGN_OR_RETURN(const uint32_t count, GetCount(in, kOldPeerMarkBytes, "peers"));
+    in->GetBytes(size_t{count} * kOldPeerMarkBytes);
+    return absl::OkStatus();
+  }
+  auto marks = GetPeerMarks(in);
+  if (!marks.ok()) return AddContext(marks.status(), "checkpoint");
+  for (const PeerMark& mark : *marks) peers->Note(mark);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Checkpoint> DecodeBody(uint32_t version, std::string_view body) {
   ByteReader in(body);
   Checkpoint out;
   out.process_epoch = in.Get<uint64_t>();
@@ -125,21 +139,18 @@ absl::StatusOr<Checkpoint> DecodeBody(std::string_view body) {
   out.durable_through = CommitSequence{in.Get<uint64_t>()};
   out.next_file = FileNumber{in.Get<uint64_t>()};
   out.next_generation = Generation{in.Get<uint64_t>()};
+  if (version > kOldestCheckpointVersion) {
+    out.incarnation = in.Get<uint64_t>();
+    out.settled_epoch = in.Get<uint64_t>();
+    for (size_t i = 0; i < kReservedWords; ++i) in.Get<uint64_t>();
+  }
   VARVE_ASSIGN_OR_RETURN(const uint32_t files,
                          GetCount(&in, kJournalFileRefBytes, "journal files"));
   for (uint32_t i = 0; i < files; ++i) {
     const FileNumber file{in.Get<uint64_t>()};
     out.live_files.push_back({file, Generation{in.Get<uint64_t>()}});
   }
-  VARVE_ASSIGN_OR_RETURN(const uint32_t peers, GetCount(&in, kPeerMarkBytes, "peers"));
-  for (uint32_t i = 0; i < peers; ++i) {
-    PeerMark mark;
-    mark.node = NodeId{in.Get<uint32_t>()};
-    in.Get<uint32_t>();
-    mark.process_epoch = in.Get<uint64_t>();
-    mark.durable = CommitSequence{in.Get<uint64_t>()};
-    out.peers.push_back(mark);
-  }
+  VARVE_RETURN_IF_ERROR(GetPeers(version, &in, &out.peers));
   VARVE_RETURN_IF_ERROR(GetReplicas(&in, &out.replicas));
   if (!in.ok() || in.remaining() != 0) {
     return MakeError(Reason::DATA_LOSS, "checkpoint: ", in.remaining(), " bytes left over");
@@ -178,12 +189,12 @@ absl::StatusOr<Checkpoint> DecodeCheckpoint(std::string_view bytes, Generation g
   const std::string_view closing = bytes.substr(bytes.size() - limits::kBlockBytes);
   VARVE_ASSIGN_OR_RETURN(const Fixed again, DecodeFixed(closing, kClosingMagic, generation));
   const std::string_view body = bytes.substr(kCheckpointFixedBytes, fixed.body_bytes);
-  if (Planted(Defect::kCheckpointChecksumIgnored)) return DecodeBody(body);
+  if (Planted(Defect::kCheckpointChecksumIgnored)) return DecodeBody(fixed.version, body);
   if (again.body_bytes != fixed.body_bytes || again.body_crc != fixed.body_crc ||
       fixed.body_crc != ExtendCrc32c(GenerationSeed(generation), body)) {
     return MakeError(Reason::DATA_LOSS, "checkpoint: the body fails its checksum");
   }
-  return DecodeBody(body);
+  return DecodeBody(fixed.version, body);
 }
 
 }  // namespace varve::storage

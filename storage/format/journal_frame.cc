@@ -25,12 +25,14 @@ enum class StepType : uint8_t {
   kAppend = 4,
   kSegmentSet = 5,
   kConfigurations = 6,
+  kPeerMarks = 7,
 };
 
 StepType TypeOf(const JournalStep& step) { return static_cast<StepType>(step.index() + 1); }
 static_assert(std::is_same_v<std::variant_alternative_t<0, JournalStep>, CreateReplicaStep>);
 static_assert(std::is_same_v<std::variant_alternative_t<3, JournalStep>, AppendStep>);
 static_assert(std::is_same_v<std::variant_alternative_t<5, JournalStep>, ConfigurationsStep>);
+static_assert(std::is_same_v<std::variant_alternative_t<6, JournalStep>, PeerMarksStep>);
 
 // The bodies, but for the entries of an append.
 void PutBody(const CreateReplicaStep&, ByteWriter*) {}
@@ -52,6 +54,7 @@ void PutBody(const SegmentSetStep& step, ByteWriter* out) {
 void PutBody(const ConfigurationsStep& step, ByteWriter* out) {
   PutConfigurations(step.configurations, out);
 }
+void PutBody(const PeerMarksStep& step, ByteWriter* out) { PutPeerMarks(step.marks, out); }
 
 absl::StatusOr<JournalStep> GetTruncate(ByteReader* in) {
   TruncateStep step;
@@ -108,6 +111,10 @@ absl::StatusOr<JournalStep> GetBody(StepType type, const SharedBytes& body, Byte
     case StepType::kConfigurations: {
       VARVE_ASSIGN_OR_RETURN(auto configurations, GetConfigurations(in));
       return JournalStep(ConfigurationsStep{std::move(configurations)});
+    }
+    case StepType::kPeerMarks: {
+      VARVE_ASSIGN_OR_RETURN(auto marks, GetPeerMarks(in));
+      return JournalStep(PeerMarksStep{std::move(marks)});
     }
   }
   return MakeError(Reason::DATA_LOSS, "unknown step type ", static_cast<int>(type));
@@ -237,6 +244,10 @@ absl::StatusOr<JournalFrame> DecodeFrame(const SharedBytes& bytes) {
   for (uint16_t i = 0; i < steps; ++i) {
     auto step = GetStep(bytes, &in);
     if (!step.ok()) return AddContext(step.status(), context());
+    if ((frame.group == kNoGroup) != std::holds_alternative<PeerMarksStep>(*step)) {
+      return MakeError(Reason::DATA_LOSS, context(),
+                       ": frames of no group hold marks of peers alone, and no others do");
+    }
     frame.steps.push_back(*std::move(step));
   }
   if (in.remaining() != 0) {

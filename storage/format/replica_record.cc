@@ -1,5 +1,7 @@
 #include "storage/format/replica_record.h"
 
+#include <algorithm>
+
 #include "common/crc32c.h"
 #include "common/error.h"
 #include "storage/defect.h"
@@ -8,6 +10,7 @@ namespace varve::storage {
 namespace {
 
 constexpr uint32_t kSuspectFlag = 1;
+constexpr uint32_t kSuspectWhyFlag = 2;  // a sized text follows the known fields
 
 void PutConfigurationAt(const ConfigurationAt& at, ByteWriter* out) {
   out->Put(at.index.value());
@@ -129,17 +132,63 @@ absl::StatusOr<std::vector<SegmentRef>> GetSegmentRefs(ByteReader* in) {
   return segments;
 }
 
+void PutPeerMarks(const std::vector<PeerMark>& marks, ByteWriter* out) {
+  out->Put(static_cast<uint32_t>(marks.size()));
+  for (const PeerMark& mark : marks) {
+    out->Put(mark.node.value());
+    out->Put(uint32_t{0});
+    out->PutBytes({reinterpret_cast<const char*>(mark.directory.bytes.data()), 16});
+    out->Put(mark.process_epoch);
+    out->Put(mark.incarnation);
+    out->Put(mark.durable.value());
+  }
+}
+
+absl::StatusOr<std::vector<PeerMark>> GetPeerMarks(ByteReader* in) {
+  const auto count = in->Get<uint32_t>();
+  if (!in->ok() || in->remaining() / kPeerMarkBytes < count || count > PeerMarks::kMaxMarks) {
+    return MakeError(Reason::DATA_LOSS, count, " marks of peers in ", in->remaining(), " bytes");
+  }
+  std::vector<PeerMark> marks;
+  marks.reserve(count);
+  for (uint32_t i = 0; i < count; ++i) {
+    PeerMark mark;
+    mark.node = NodeId{in->Get<uint32_t>()};
+    const auto reserved = in->Get<uint32_t>();
+    const std::string_view directory = in->GetBytes(mark.directory.bytes.size());
+    std::copy(directory.begin(), directory.end(), mark.directory.bytes.begin());
+    mark.process_epoch = in->Get<uint64_t>();
+    mark.incarnation = in->Get<uint64_t>();
+    mark.durable = CommitSequence{in->Get<uint64_t>()};
+    const auto of_node = [&](const PeerMark& other) { return other.node == mark.node; };
+    const auto same = [&](const PeerMark& other) {
+      return of_node(other) && other.directory == mark.directory;
+    };
+    if (!mark.complete() || reserved != 0 || (!marks.empty() && mark.node < marks.back().node) ||
+        std::any_of(marks.begin(), marks.end(), same) ||
+        static_cast<size_t>(std::count_if(marks.begin(), marks.end(), of_node)) >=
+            PeerMarks::kMaxPerNode) {
+      return MakeError(Reason::DATA_LOSS, "mark ", i + 1, " of ", count, ", of node ", mark.node,
+                       ", makes no sense");
+    }
+    marks.push_back(mark);
+  }
+  return marks;
+}
+
 std::string EncodeReplicaRecord(const ReplicaRecord& record) {
   std::string bytes;
   ByteWriter out(&bytes);
   out.Put(record.group.value());
   out.Put(record.replica_epoch.value());
-  out.Put(record.suspect ? kSuspectFlag : uint32_t{0});
+  const bool why = record.suspect && !record.suspect_why.empty();
+  out.Put((record.suspect ? kSuspectFlag : 0u) | (why ? kSuspectWhyFlag : 0u));
   PutScalars(record.scalars, &out);
   out.Put(record.last_frame.value());
   PutSyncPoint(record.sync_point, &out);
   PutConfigurations(record.configurations, &out);
   PutSegmentRefs(record.segments, &out);
+  if (why) out.PutSized(std::string_view(record.suspect_why).substr(0, kMaxSuspectWhyBytes));
   return bytes;
 }
 
@@ -153,12 +202,19 @@ absl::StatusOr<ReplicaRecord> DecodeReplicaRecord(std::string_view bytes) {
   record.scalars = GetScalars(&in);
   record.last_frame = FrameSequence{in.Get<uint64_t>()};
   record.sync_point = GetSyncPoint(&in);
-  if (!in.ok() || record.group == GroupId{} || (flags & ~kSuspectFlag) != 0) {
+  const bool why = (flags & kSuspectWhyFlag) != 0;
+  if (!in.ok() || record.group == GroupId{} || (flags & ~(kSuspectFlag | kSuspectWhyFlag)) != 0 ||
+      (why && !record.suspect)) {
     return MakeError(Reason::DATA_LOSS, "replica record of group ", record.group, " with ",
                      bytes.size(), " bytes and flags ", flags);
   }
   VARVE_ASSIGN_OR_RETURN(record.configurations, GetConfigurations(&in));
   VARVE_ASSIGN_OR_RETURN(record.segments, GetSegmentRefs(&in));
+  if (why) record.suspect_why = std::string(in.GetSized());
+  if (!in.ok() || record.suspect_why.size() > kMaxSuspectWhyBytes) {
+    return MakeError(Reason::DATA_LOSS, "replica record of group ", record.group,
+                     ": why it is suspect has ", record.suspect_why.size(), " bytes");
+  }
   return record;
 }
 

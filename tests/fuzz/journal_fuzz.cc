@@ -60,13 +60,13 @@ void TryCommit(std::string_view input) {
 }
 
 // `body` as a checkpoint whose checksums are right.
-void TryCheckpoint(std::string_view body) {
+void TryCheckpoint(uint32_t version, std::string_view body) {
   const uint32_t seed = GenerationSeed(kGeneration);
   const auto fixed = [&](uint32_t magic) {
     std::string bytes;
     ByteWriter out(&bytes);
     out.Put(magic);
-    out.Put(uint32_t{1});
+    out.Put(version);
     out.Put(kGeneration.value());
     out.Put(uint64_t{body.size()});
     out.Put(ExtendCrc32c(seed, body));
@@ -143,7 +143,7 @@ int TryInput(const uint8_t* data, size_t size) {
       TryCommit(input);
       break;
     case 2:
-      TryCheckpoint(input);
+      TryCheckpoint(1 + data[0] / 6 % 2, input);
       break;
     case 3:
       DecodeReplicaRecord(input).status().IgnoreError();

@@ -1,6 +1,7 @@
 // Writes the seed inputs of record_batch_fuzz, entry_fuzz, derived_state_fuzz, directory_fuzz and
-// packet_fuzz below the directory given. The seeds are kept in tests/fuzz/corpus; run this again
-// when a format gains something that mutation hardly finds.
+// packet_fuzz, and of journal_fuzz those with marks of peers, below the directory given. The seeds
+// are kept in tests/fuzz/corpus; run this again when a format gains something that mutation hardly
+// finds.
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -16,7 +17,9 @@
 #include "common/meta_entry.h"
 #include "common/record_batch_builder.h"
 #include "raft/shell/packet.h"
+#include "storage/format/checkpoint.h"
 #include "storage/format/file_header.h"
+#include "storage/format/journal_frame.h"
 #include "storage/format/journal_mark.h"
 #include "storage/format/replica_record.h"
 #include "storage/index_row.h"
@@ -137,7 +140,37 @@ void WriteDirectorySeeds(const std::filesystem::path& directory) {
   Write(directory / "rows", rows);
 }
 
+// Those with marks of peers; the first byte is the fuzzer's choice.
+void WriteJournalSeeds(const std::filesystem::path& directory) {
+  storage::PeerMark mark{NodeId{2}, {}, 4, 99, CommitSequence{17}};
+  mark.directory.bytes.fill(7);
+  storage::JournalFrame frame;
+  frame.sequence = FrameSequence{5};
+  frame.steps = {storage::PeerMarksStep{{mark}}};
+  const storage::FrameImage image = storage::FrameImage::Of(frame);
+  std::vector<std::string_view> pieces;
+  image.AppendPieces(&pieces);
+  std::string bytes(1, 0);
+  for (const std::string_view piece : pieces) bytes.append(piece);
+  Write(directory / "frame_marks", bytes);
+  storage::Checkpoint checkpoint;
+  checkpoint.process_epoch = 3;
+  checkpoint.incarnation = 98;
+  checkpoint.settled_epoch = 2;
+  checkpoint.peers.Note(mark);
+  storage::ReplicaRecord record = Record();
+  record.suspect = true;
+  record.suspect_why = "a file is gone";
+  checkpoint.replicas.Put(record);
+  const std::string whole = storage::EncodeCheckpoint(checkpoint, Generation{1});
+  const auto body_bytes = LoadLittle<uint64_t>(whole.data() + 16);
+  Write(directory / "checkpoint_marks",
+        std::string(1, 8) + whole.substr(storage::kCheckpointFixedBytes, body_bytes));
+}
+
 void WriteAll(const std::filesystem::path& directory) {
+  WriteJournalSeeds(directory / "journal_fuzz");
+
   for (const Codec codec :
        {Codec::kNone, Codec::kGzip, Codec::kSnappy, Codec::kLz4, Codec::kZstd}) {
     const std::string name(CodecName(codec));

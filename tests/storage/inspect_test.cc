@@ -416,6 +416,47 @@ TEST_F(InspectTest, JsonHoldsWhatTheTablesShow) {
   EXPECT_EQ(json["recovery"]["starts"], true);
 }
 
+TEST_F(InspectTest, MarksOfPeersAndReasonsOfSuspicionAreShown) {
+  Checkpoint checkpoint;
+  checkpoint.process_epoch = 4;
+  checkpoint.incarnation = 41;
+  checkpoint.settled_epoch = 3;
+  checkpoint.last_commit = checkpoint.durable_through = CommitSequence(20);
+  checkpoint.next_file = FileNumber(9);
+  checkpoint.next_generation = Generation(6);
+  PeerMark mark{NodeId{2}, identity_.directory, 6, 99, CommitSequence{170}};
+  checkpoint.peers.Note(mark);
+  ReplicaRecord record = MakeRecord({closed_, active_});
+  record.suspect = true;
+  record.suspect_why = "an image was restored";
+  checkpoint.replicas.Put(record);
+  JournalFrame frame;
+  frame.sequence = FrameSequence{21};
+  mark.durable = CommitSequence{180};
+  frame.steps = {PeerMarksStep{{mark}}};
+  const JournalFileRef ref{FileNumber(3), Generation(5)};
+  Write(kJournal, MakeJournal(identity_, ref, checkpoint, {frame}).bytes);
+
+  const Run text = RunCommand({"--commits", path_});
+  ASSERT_EQ(text.exit_code, kInspectClean) << text.out;
+  for (const std::string shown :
+       {"marks of peers", "180", "suspect: an image was restored", "peer marks node 2 epoch 6"})
+    EXPECT_NE(text.out.find(shown), std::string::npos) << shown << '\n' << text.out;
+  const auto json = nlohmann::json::parse(RunCommand({"--json", path_}).out);
+  const auto& before = json["journal"][0]["checkpoint"];
+  EXPECT_EQ(before["incarnation"], 41);
+  EXPECT_EQ(before["settled_epoch"], 3);
+  EXPECT_EQ(before["peers"][0]["durable"], 170);
+  EXPECT_EQ(before["replicas"][0]["suspect_reason"], "an image was restored");
+  const auto& after = json["recovery"]["peers"];
+  ASSERT_EQ(after.size(), 1u);
+  EXPECT_EQ(after[0]["node"], 2);
+  EXPECT_EQ(after[0]["directory_id"], identity_.directory.ToString());
+  EXPECT_EQ(after[0]["process_epoch"], 6);
+  EXPECT_EQ(after[0]["incarnation"], 99);
+  EXPECT_EQ(after[0]["durable"], 180);
+}
+
 TEST_F(InspectTest, TablesNameFilesStatesAndTheVerdict) {
   Flip(PathOf(closed_, ".log"), closed_.positions[3] + 150);
   const Run run = RunCommand({path_, "--commits"});

@@ -109,6 +109,7 @@ absl::Status JournalHost::Start() {
   if (contents.ok()) {
     state = contents->checkpoint;
     state.replicas = contents->replicas;
+    state.peers = contents->peers;
     state.last_commit = contents->last_commit;
   } else if (contents.status().code() != absl::StatusCode::kNotFound) {
     return contents.status();

@@ -167,13 +167,14 @@ TEST(JournalWriter, SequencesContinueAfterCloseAndReopen) {
   host.Submit(a.Create());
   host.Submit(a.Append(2, 10));
   ASSERT_TRUE(host.Settle());
-  host.journal->NotePeer({NodeId{9}, 4, CommitSequence{17}});
-  host.journal->NotePeer({NodeId{9}, 3, CommitSequence{99}});
+  const PeerMark mark{NodeId{9}, TestIdentity().directory, 4, 1, CommitSequence{17}};
+  host.journal->NotePeer(mark);
+  host.journal->NotePeer({NodeId{9}, mark.directory, 3, 1, CommitSequence{99}});
   ASSERT_TRUE(host.Close().ok());
   const auto closed = host.Read();
   ASSERT_TRUE(closed.ok()) << closed.status();
   EXPECT_EQ(closed->checkpoint.last_commit, closed->last_commit);
-  EXPECT_EQ(closed->checkpoint.peers, (std::vector<PeerMark>{{NodeId{9}, 4, CommitSequence{17}}}));
+  EXPECT_EQ(closed->checkpoint.peers.marks(), std::vector<PeerMark>{mark});
   EXPECT_TRUE(SameReplicas(closed->replicas, TableOf(host.acknowledged)));
   const Generation generation = closed->checkpoint.live_files.back().generation;
   ASSERT_TRUE(host.Start().ok());

@@ -239,6 +239,17 @@ void CommitUnknownBeforeLater(Stage& s) {
   s.Zero(s.Newest(), at, later - at);
   s.Write(s.Newest(), later + 56, "damage");
 }
+// A commit of marks alone; the one behind it vouches for it, or was begun at least.
+void DamageMarks(Stage& s, bool vouched) {
+  s.Fill();
+  s.Crash();
+  const uint64_t at = s.EndOfCommits();
+  s.Forge({.marks = true});
+  s.Forge({.vouches = vouched});
+  s.Zero(s.Newest(), at + 100, 8);
+}
+void DurableMarksDamaged(Stage& s) { DamageMarks(s, true); }
+void MarksDamagedBeforeLater(Stage& s) { DamageMarks(s, false); }
 void TornCommit(Stage& s) {
   s.Fill();
   s.Crash();
@@ -300,6 +311,8 @@ std::vector<RecoveryScenario> JournalScenarios() {
           SCENARIO(DurableCommitUnknown),
           SCENARIO(CommitDamagedBeforeLater),
           SCENARIO(CommitUnknownBeforeLater),
+          SCENARIO(DurableMarksDamaged),
+          SCENARIO(MarksDamagedBeforeLater),
           SCENARIO(TornCommit),
           SCENARIO(TornCommitHead),
           SCENARIO(StaleCommit),

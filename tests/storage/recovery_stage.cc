@@ -163,6 +163,13 @@ void RecoveryStage::Forge(const Forged& forged) {
   frame.replica_epoch = record.replica_epoch;
   frame.sequence = record.last_frame + 1 + forged.skip;
   frame.scalars = record.scalars;
+  if (forged.marks) {
+    frame = {};
+    frame.sequence = FrameSequence{contents.last_commit.value() + 1};
+    PeerMark mark{NodeId{2}, {}, 3, 4, CommitSequence{5}};
+    mark.directory.bytes.fill(6);
+    frame.steps = {PeerMarksStep{{mark}}};
+  }
   FrameImage image = FrameImage::Of(frame);
   image.Seal(GenerationSeed(generation));
   std::vector<std::string_view> pieces;
@@ -173,10 +180,11 @@ void RecoveryStage::Forge(const Forged& forged) {
   header.generation = generation;
   header.sequence =
       (forged.listed ? contents.checkpoint.last_commit : contents.last_commit) + 1 + forged.ahead;
-  header.durable_through = contents.checkpoint.durable_through;
+  header.durable_through =
+      forged.vouches ? contents.last_commit : contents.checkpoint.durable_through;
   header.frames = 1;
   const std::vector<GroupFrame> groups = {
-      {forged.wrong_list ? GroupId{kGroup.value() + 1} : kGroup, frame.sequence}};
+      {forged.wrong_list ? GroupId{kGroup.value() + 1} : frame.group, frame.sequence}};
   std::string bytes = EncodeCommitHeader(&header, groups, {}, body.size());
   bytes += body + EncodeCommitEnd(header, groups, body.size());
   Write(JoinPath("data/journal", JournalName(file.file)), EndOfCommits(forged.listed), bytes);

@@ -58,6 +58,8 @@ class RecoveryStage {
     uint64_t ahead = 0;
     uint64_t skip = 0;
     bool wrong_list = false;       // names a group that it has no frame of
+    bool marks = false;            // marks of peers instead
+    bool vouches = false;          // says that the commit before it is durable
     Generation generation;         // that of the file, if 0
     std::optional<size_t> listed;  // behind the commits of that listed file; of the newest
   };

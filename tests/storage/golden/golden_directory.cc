@@ -73,6 +73,12 @@ std::string ConfigurationText(const ConfigurationAt& at) {
   return StrCat(at.index, ":", Hex(EncodeConfiguration(at.configuration)));
 }
 
+void NotePeer(GoldenHost* host, NodeId node, uint8_t directory, uint64_t epoch) {
+  PeerMark mark{node, {}, epoch, 1000 + epoch, CommitSequence{100 * epoch}};
+  mark.directory.bytes.fill(directory);
+  VARVE_CHECK(!host->directory().NotePeer({mark, std::nullopt, 0}).suspect());
+}
+
 DataDirectoryOptions Options() {
   DataDirectoryOptions options;
   options.path = "data";
@@ -196,6 +202,10 @@ std::string GoldenHost::Describe() {
   const DirectoryIdentity& identity = directory_->identity();
   std::string out = StrCat("cluster ", identity.cluster.ToString(), " directory ",
                            identity.directory.ToString(), " node ", identity.node, "\n");
+  for (const auto& [mark, durable] : directory_->peer_marks())
+    out += StrCat("peer ", mark.node, " directory ", mark.directory.ToString(), " process epoch ",
+                  mark.process_epoch, " incarnation ", mark.incarnation, " durable ", mark.durable,
+                  "\n");
   for (const auto& [group, log] : logs_) {
     const HardState hard = log->hard_state();
     const Configurations& known = log->configurations();
@@ -240,6 +250,8 @@ void MakeGoldenDirectory(GoldenHost* host) {
   AppendData(host, kRolled, 20, 40);
   host->Write(kRolled, SegmentStartOf(host->log(kRolled)));
   AppendData(host, kTruncated, 4, 3);
+  NotePeer(host, NodeId{2}, 1, 3);
+  NotePeer(host, NodeId{2}, 2, 4);  // on another disk
   host->Close();
 
   // A second life: what is closed now lies in segments, the rest only in the journal.
@@ -266,6 +278,7 @@ void MakeGoldenDirectory(GoldenHost* host) {
   change.commit_index = Index{4};
   host->Write(kTruncated, std::move(change));
   AppendData(host, kTruncated, 2, 4);
+  NotePeer(host, NodeId{3}, 3, 5);
   host->Create(kJoiner, ReplicaEpoch{4}, false);
   host->Remove(kRemoved);
   host->PowerLoss();

@@ -121,7 +121,7 @@ TEST_P(GoldenDirectory, GoesOnBeingWritten) {
   EXPECT_EQ(host.Describe(), more);
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, GoldenDirectory, ::testing::Values("v1"),
+INSTANTIATE_TEST_SUITE_P(Formats, GoldenDirectory, ::testing::Values("v1", "v2"),
                          [](const auto& format) { return std::string(format.param); });
 
 }  // namespace
