@@ -92,8 +92,9 @@ enum class Defect : uint8_t {
   kSlowDiskLeadsOn,             // nobody is handed leadership
   kDurableForgotten,            // at a restart
   kActsWhenCommitted,           // a configuration, not when it is in the log
+  kEpochsNotReverted,           // by a truncation
 };
-inline constexpr size_t kDefects = 81;
+inline constexpr size_t kDefects = 82;
 
 #ifdef VARVE_RAFT_DEFECTS
 // One at a time, and how often each site was asked; single-threaded tests alone.

@@ -90,7 +90,9 @@ void LogView::Truncate(Index from) {
   VARVE_CHECK(from > commit_index_, "truncation from ", from, " at commit index ", commit_index_);
   while (last_index() >= from) ends_.pop_back();
   VARVE_CHECK(last_index() + 1 == from, "truncation from ", from, " within an entry");
-  while (!epochs_.empty() && epochs_.back().index >= from) epochs_.pop_back();
+  while (!epochs_.empty() && epochs_.back().index >= from && !Planted(Defect::kEpochsNotReverted)) {
+    epochs_.pop_back();
+  }
   if (Planted(Defect::kConfigurationNotReverted)) return;
   if (configurations_.uncommitted && configurations_.uncommitted->index >= from) {
     configurations_.uncommitted.reset();

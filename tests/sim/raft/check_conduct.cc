@@ -1,8 +1,8 @@
 // What a replica may not do although nothing need be lost by it at once. I2: a vote stays within
-// its term. I5: what is durable at a start counts. I6: who asks for votes tells the truth about its
-// log, and leadership is handed to who has everything. L1: timers run for silence alone, and who
-// does not vote neither campaigns nor leads. L2: what is committed is not rejected, and a joint
-// configuration is left.
+// its term. I3: term and vote never go back, a restart included. I5: what is durable at a start
+// counts. I6: who asks for votes tells the truth about its log, and leadership is handed to who has
+// everything. L1: timers run for silence alone, and who does not vote neither campaigns nor leads.
+// L2: what is committed is not rejected, and a joint configuration is left.
 #include <algorithm>
 
 #include "tests/sim/raft/checker.h"
@@ -27,9 +27,28 @@ class Conduct final : public Checker {
   explicit Conduct(const Disks& disks) : disks_(disks) {}
 
   void OnStart(const ReplicaView& view, const ReplicaState& state) override {
+    const HardState& held = view.durable->hard_state;
+    if (state.term != held.term || state.vote != held.vote) {
+      Violated("I3: ", Show(view.id), " starts in term ", state.term, " and left off in ",
+               held.term);
+    }
     if (state.durable != view.durable->last_index()) {
       Violated("I5: ", Show(view.id), " starts with ", view.durable->last_index(),
                " on its disk and believes ", state.durable, " durable");
+    }
+  }
+
+  void OnWrite(const ReplicaView& view, const ReplicaState& /*before*/,
+               const ReplicaState& /*after*/, const DiskWrite& write) override {
+    const HardState& held = view.written->hard_state;
+    if (write.hard_state) {
+      const HardState& next = *write.hard_state;
+      if (next.term < held.term) {
+        Violated("I3: ", Show(view.id), " writes term ", next.term, " behind ", held.term);
+      }
+      if (next.term == held.term && !held.vote.empty() && next.vote != held.vote) {
+        Violated("I2: ", Show(view.id), " writes another vote in term ", next.term);
+      }
     }
   }
 

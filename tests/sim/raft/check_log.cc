@@ -1,5 +1,6 @@
 // I4: equal index and term mean equal entries and prefixes. I8: nothing at or below the commit
-// index is truncated. I10: indices and offsets have no hole. I17: terms never fall along the log.
+// index is truncated. I10: indices and offsets have no hole. I17: terms never fall along the log,
+// and the epoch table of the replica says where they begin.
 #include <algorithm>
 
 #include "tests/sim/raft/checker.h"
@@ -50,6 +51,14 @@ class Logs final : public Checker {
 
   void OnStep(const Step& step) override {
     const LogImage& log = *step.view.written;
+    const bool rewritten = std::any_of(
+        step.effects->disk.begin(), step.effects->disk.end(), [](const DiskWrite& write) {
+          return write.truncate_from || write.install || write.trim_to;
+        });
+    const auto& epochs = step.after.epochs;
+    const bool newer = epochs && !log.entries.empty() &&
+                       (epochs->empty() || epochs->back().term != log.last_term());
+    if (rewritten || newer || step.before.epochs != epochs) CheckEpochs(step.view, *epochs);
     for (const DiskWrite& write : step.effects->disk) {
       for (const SimEntry& written : write.entries) {
         const SimEntry* entry = log.At(written.index);
@@ -65,6 +74,33 @@ class Logs final : public Checker {
   }
 
  private:
+  // The row that holds the first entry may begin before it; with no entry, it may be all there is.
+  void CheckEpochs(const ReplicaView& view, const std::vector<EpochStart>& epochs) {
+    const LogImage& log = *view.written;
+    auto row = epochs.begin();
+    Term term = log.start.previous_term;
+    if (row != epochs.end() && row->index < log.start.index) {
+      term = row->term;
+      ++row;
+    }
+    for (const SimEntry& entry : log.entries) {
+      const bool begins = row != epochs.end() && row->index == entry.index;
+      if (begins && row->offset != entry.base_offset) {
+        Violated("I17: ", Show(view.id), " has term ", row->term, " begin at offset ", row->offset,
+                 ", not ", entry.base_offset);
+      }
+      if (begins) term = (row++)->term;
+      if (entry.term != term) {
+        Violated("I17: ", Show(view.id), " remembers term ", term, " at ", entry.index,
+                 " and holds ", entry.term);
+      }
+    }
+    if (row != epochs.end()) {
+      Violated("I17: ", Show(view.id), " remembers that term ", row->term, " begins at ",
+               row->index, " and holds ", log.last_index());
+    }
+  }
+
   std::unordered_map<uint64_t, uint64_t> chains_;  // looked up, never walked
 };
 

@@ -125,7 +125,7 @@ void CoreReplica::Tick() {
 
 void CoreReplica::Receive(const Packet& packet) {
   if (packet.image) {
-    images_[{packet.image->last_index(), packet.image->last_term()}] = packet.image;
+    images_[KeyOf(*packet.image)] = packet.image;
   }
   core_.Step(raft::Receive{*packet.message});
 }
@@ -210,7 +210,7 @@ void CoreReplica::Answer(raft::Effects& effects) {
   for (const raft::LoadEntries& load : effects.loads) StepSoon(Load(load));
   for (const raft::PrepareInstall& prepare : effects.prepare_installs) {
     const auto image = MakeImage();
-    images_[{image->last_index(), image->last_term()}] = image;
+    images_[KeyOf(*image)] = image;
     raft::InstallPoint point;
     point.start = image->start;
     point.end = EndOf(*image);
@@ -287,8 +287,7 @@ void CoreReplica::AddWrite(const raft::DiskOperation& operation) {
   write.hard_state = operation.write.hard_state;
   write.commit = operation.write.commit_index;
   if (operation.install) {
-    write.install =
-        images_.at({operation.install->end.last_index, operation.install->end.last_term});
+    write.install = images_.at(KeyOf(*operation.install));
   }
   write.entries.reserve(operation.write.entries.size());
   for (const Entry& entry : operation.write.entries) write.entries.push_back(Describe(entry));
@@ -322,7 +321,7 @@ void CoreReplica::AddPacket(raft::Message message) {
   } else if (const auto* answer = std::get_if<raft::HeartbeatReply>(&message.body)) {
     packet.acknowledged = answer->report.match;
   } else if (const auto* offer = std::get_if<raft::InstallRequest>(&message.body)) {
-    packet.image = images_.at({offer->point.end.last_index, offer->point.end.last_term});
+    packet.image = images_.at(KeyOf(offer->point));
   }
   packet.message = std::make_shared<const raft::Message>(std::move(message));
   out_.messages.push_back(std::move(packet));
@@ -346,11 +345,16 @@ void CoreReplica::AddResult(const raft::ProposalResult& result) {
   out_.results.push_back(told);
 }
 
-// The acting configuration keeps its address as long as it is the same: checkers compare that.
+// Both keep their address as long as they are the same: checkers compare that.
 void CoreReplica::RefreshState() {
   const Configuration& acting = core_.log().configuration();
-  if (configuration_ && *configuration_ == acting) return;
-  configuration_ = std::make_shared<const Configuration>(acting);
+  if (!configuration_ || !(*configuration_ == acting)) {
+    configuration_ = std::make_shared<const Configuration>(acting);
+  }
+  const std::vector<EpochStart>& epochs = core_.log().epochs();
+  if (!epochs_ || !(*epochs_ == epochs)) {
+    epochs_ = std::make_shared<const std::vector<EpochStart>>(epochs);
+  }
 }
 
 ReplicaState CoreReplica::state() const {
@@ -368,6 +372,7 @@ ReplicaState CoreReplica::state() const {
   s.ticks_without_leader = core_.ticks_without_leader();
   s.needs_tick = core_.needs_tick();
   s.configuration = configuration_;
+  s.epochs = epochs_;
   s.uncommitted_bytes = core_.uncommitted_bytes();
   s.pending = core_.pending_proposals();
   for (const auto& [id, follower] : core_.followers()) {

@@ -6,6 +6,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -42,7 +43,15 @@ class CoreReplica final : public Replica {
   [[nodiscard]] ReplicaState state() const override;
 
  private:
-  using PointKey = std::pair<Index, Term>;
+  // Where the files begin and end: logs that end alike may have been trimmed differently.
+  using PointKey = std::tuple<Index, Index, Term>;
+
+  static PointKey KeyOf(const LogImage& image) {
+    return {image.start.index, image.last_index(), image.last_term()};
+  }
+  static PointKey KeyOf(const raft::InstallPoint& point) {
+    return {point.start.index, point.end.last_index, point.end.last_term};
+  }
 
   void TakeFromCore();
   void Answer(raft::Effects& effects);
@@ -66,9 +75,10 @@ class CoreReplica final : public Replica {
   uint64_t last_sequence_ = 0;
   std::map<uint64_t, raft::DiskSequence> sequences_;  // of the core's operations under way
   std::deque<raft::Input> later_;
-  // Files that were offered, by where they end.
+  // Files that were offered.
   std::map<PointKey, std::shared_ptr<const LogImage>> images_;
   std::shared_ptr<const Configuration> configuration_;
+  std::shared_ptr<const std::vector<EpochStart>> epochs_;
   Outbox out_;
 };
 

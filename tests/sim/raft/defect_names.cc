@@ -85,6 +85,7 @@ constexpr std::string_view kDefectNames[kDefects] = {
     "slow-disk-leads-on",
     "durable-forgotten",
     "acts-when-committed",
+    "epochs-not-reverted",
 };
 
 }  // namespace

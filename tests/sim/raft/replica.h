@@ -136,11 +136,12 @@ struct ReplicaState {
   Index last;
   Index durable;  // what the replica believes to be durable of its log
   bool confirmed = false;
-  Index floor;                                         // of compaction
-  uint64_t waited_ticks = 0;                           // since the election timer was set
-  uint64_t ticks_without_leader = 0;                   // since a leader was heard of
-  bool needs_tick = false;                             // else its owner lets its timer rest
-  std::shared_ptr<const Configuration> configuration;  // acting
+  Index floor;                                            // of compaction
+  uint64_t waited_ticks = 0;                              // since the election timer was set
+  uint64_t ticks_without_leader = 0;                      // since a leader was heard of
+  bool needs_tick = false;                                // else its owner lets its timer rest
+  std::shared_ptr<const Configuration> configuration;     // acting
+  std::shared_ptr<const std::vector<EpochStart>> epochs;  // where terms begin along its log
   // Must be zero at rest.
   uint64_t uncommitted_bytes = 0;
   uint64_t inflight = 0;

@@ -43,8 +43,10 @@ std::string Summary(const RunResult& result) {
 }
 
 std::string Failure(uint64_t seed, const RunResult& result, Defect defect) {
-  return StrCat("seed ", seed, " step ", result.steps, ": ", result.violation,
-                "\n  varve_raft_sim --seed ", seed,
+  SimOptions told = DrawOptions(seed);
+  told.tell = true;  // the same run once more
+  return StrCat(RunCores(told, defect, nullptr).story, "seed ", seed, " step ", result.steps, ": ",
+                result.violation, "\n  varve_raft_sim --seed ", seed,
                 defect == Defect::kNone ? "" : StrCat(" --defect ", NameOf(defect)), " --shrink");
 }
 

@@ -23,7 +23,7 @@ Catch Hunt(uint64_t first_seed, uint64_t limit, Defect defect);
 
 // One line: counts, simulated time, hash and the violation if there is one.
 std::string Summary(const RunResult& result);
-// The violation, and the command that repeats it.
+// The story of the run's end, the violation, and the command that repeats it.
 std::string Failure(uint64_t seed, const RunResult& result, Defect defect);
 // Fewer kinds of faults, then fewer events with faults, as long as the same invariant breaks.
 SimOptions Shrink(SimOptions options, Defect defect);
