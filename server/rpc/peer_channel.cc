@@ -5,7 +5,8 @@
 namespace varve::server {
 
 std::shared_ptr<grpc::Channel> OpenPeerChannel(const std::string& address,
-                                               const std::string& purpose) {
+                                               const std::string& purpose,
+                                               const PeerKeepalive& keepalive) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetString("varve.purpose", purpose);
@@ -16,8 +17,9 @@ std::shared_ptr<grpc::Channel> OpenPeerChannel(const std::string& address,
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstBackoff / kMillisecond);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kLastBackoff / kMillisecond);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveTime / kMillisecond);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeout / kMillisecond);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, static_cast<int>(keepalive.time / kMillisecond));
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                   static_cast<int>(keepalive.timeout / kMillisecond));
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, static_cast<int>(limits::kMaxMetadataBytes));
   arguments.SetMaxReceiveMessageSize(static_cast<int>(limits::kMiB));

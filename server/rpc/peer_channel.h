@@ -17,17 +17,18 @@ inline constexpr Nanos kFirstBackoff = 50 * kMillisecond;
 inline constexpr Nanos kLastBackoff = 1 * kSecond;
 // From the beginning of an attempt to the accepted handshake.
 inline constexpr Nanos kAttemptTimeout = 3 * kSecond;
-// A connection on which nothing arrives is asked after the first, and given up after the second
-// more. (Heartbeats notice a silent node long before; this ends the half-open connection.)
-inline constexpr Nanos kKeepaliveTime = 2 * kSecond;
-inline constexpr Nanos kKeepaliveTimeout = 5 * kSecond;
-// Pings that arrive more often than this are a fault of the sender.
-inline constexpr Nanos kLeastPingInterval = 1 * kSecond;
+// A connection on which nothing arrives is asked after `time`, and given up after `timeout` more.
+// (Heartbeats notice a silent node long before; this ends the half-open connection.)
+struct PeerKeepalive {
+  Nanos time = 2 * kSecond;
+  Nanos timeout = 5 * kSecond;
+};
 
 // A connection of its own, never shared with another channel of the process. It must be destroyed
 // on a thread that is none of gRPC's.
 std::shared_ptr<grpc::Channel> OpenPeerChannel(const std::string& address,
-                                               const std::string& purpose);
+                                               const std::string& purpose,
+                                               const PeerKeepalive& keepalive);
 
 // Whether a call on a fresh channel failed because nothing listens there (ECONNREFUSED). gRPC says
 // so only in words.

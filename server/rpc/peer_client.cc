@@ -87,7 +87,7 @@ class GrpcPeerClient final : public PeerClient {
     const bool open = calls_->Insert(&call->context);
     loop_.Post([call = std::move(call), open, method, calls = calls_, &loop = loop_]() mutable {
       if (!open) return call->done(MakeError(Reason::SHUTTING_DOWN, "this broker is stopping"));
-      call->channel = OpenPeerChannel(call->address, "call");
+      call->channel = OpenPeerChannel(call->address, "call", {});
       call->stub = pb::PeerService::NewStub(call->channel);
       Call& begun = *call;
       std::function<void(grpc::Status)> end = [call = std::move(call), calls = std::move(calls),

@@ -12,7 +12,6 @@
 #include "common/error.h"
 #include "common/limits.h"
 #include "server/rpc/packet_stream.h"
-#include "server/rpc/peer_channel.h"
 #include "server/rpc/peer_codec.h"
 #include "varve/internal/v1/peer.grpc.pb.h"
 
@@ -173,12 +172,14 @@ absl::Status PeerDoorImpl::Listen(const PeerDoorOptions& options) {
   // Two brokers must never share a port.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
-                             static_cast<int>(kLeastPingInterval / kMillisecond));
+                             static_cast<int>(options.keepalive.time / 2 / kMillisecond));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS,
-                             static_cast<int>(kKeepaliveTime / kMillisecond));
+                             static_cast<int>(options.keepalive.time / kMillisecond));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
-                             static_cast<int>(kKeepaliveTimeout / kMillisecond));
+                             static_cast<int>(options.keepalive.timeout / kMillisecond));
+  // The receiving side sends nothing else.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   server_ = builder.BuildAndStart();
   if (!server_ || port_ == 0)
     return MakeError(Reason::ADDRESS_IN_USE, "cannot listen on ", options.address,

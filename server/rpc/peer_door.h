@@ -7,12 +7,15 @@
 
 #include "absl/status/statusor.h"
 #include "server/rpc/inbound_streams.h"
+#include "server/rpc/peer_channel.h"
 #include "server/service/peer_service.h"
 
 namespace varve::server {
 
 struct PeerDoorOptions {
   std::string address;  // "127.0.0.1:9641"; port 0 takes a free one
+  // Pings that come twice as often are taken for an attack: all brokers have the same here.
+  PeerKeepalive keepalive;
 };
 
 // Listens before the broker has recovered, so that others learn that its process lives: calls and

@@ -8,7 +8,6 @@
 #include "common/error.h"
 #include "common/limits.h"
 #include "server/rpc/packet_bytes.h"
-#include "server/rpc/peer_channel.h"
 #include "server/rpc/peer_codec.h"
 
 namespace varve::server {
@@ -25,7 +24,8 @@ class PacketCall final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::
  public:
   explicit PacketCall(std::shared_ptr<PeerLink> link)
       : link_(std::move(link)),
-        channel_(OpenPeerChannel(link_->address_, std::string(NameOf(link_->handshake_.lane)))),
+        channel_(OpenPeerChannel(link_->address_, std::string(NameOf(link_->handshake_.lane)),
+                                 link_->parts_.keepalive)),
         stub_(channel_) {
     WriteHandshake(link_->handshake_, &context_);
   }

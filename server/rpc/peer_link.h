@@ -14,6 +14,7 @@
 #include "common/executor.h"
 #include "common/random.h"
 #include "server/rpc/listener_calls.h"
+#include "server/rpc/peer_channel.h"
 #include "server/rpc/peer_handshake.h"
 
 namespace varve::server {
@@ -44,6 +45,7 @@ class LiveCalls {
 
 // What all links of a transport share.
 struct LinkParts {
+  PeerKeepalive keepalive;
   const Clock& clock;
   Executor& loop;  // makes and destroys channels
   std::shared_ptr<ListenerCalls> calls;

@@ -20,6 +20,7 @@ struct PeerTransportOptions {
   ClusterId cluster;
   NodeId node;
   uint64_t process_epoch = 0;
+  PeerKeepalive keepalive;
   // For the log: a lane to a node came up (OK), or fails for another reason than before, such as
   // FOREIGN_CLUSTER, PEER_REFUSED, UNAVAILABLE. Called on `loop`.
   absl::AnyInvocable<void(NodeId to, raft::Lane lane, const absl::Status& status)> report;

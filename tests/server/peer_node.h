@@ -115,11 +115,13 @@ class RecordingListener final : public raft::TransportListener {
 // What a broker would have of these parts. The door can go and come back on its port.
 class PeerNode {
  public:
-  PeerNode(uint32_t node, ClusterId cluster, uint64_t epoch = 1) : loop_(ThreadExecutor("links")) {
+  PeerNode(uint32_t node, ClusterId cluster, uint64_t epoch = 1, PeerKeepalive keepalive = {})
+      : loop_(ThreadExecutor("links")), keepalive_(keepalive) {
     PeerTransportOptions options;
     options.cluster = cluster;
     options.node = NodeId(node);
     options.process_epoch = epoch;
+    options.keepalive = keepalive;
     options.report = [this](NodeId to, raft::Lane lane, const absl::Status& status) {
       std::lock_guard lock(mutex_);
       reports_[{to, lane}].push_back(status);
@@ -137,7 +139,8 @@ class PeerNode {
   PeerNode& operator=(const PeerNode&) = delete;
 
   void OpenDoor() {
-    auto opened = PeerDoor::Start({.address = StrCat("127.0.0.1:", port_)});
+    auto opened =
+        PeerDoor::Start({.address = StrCat("127.0.0.1:", port_), .keepalive = keepalive_});
     ASSERT_TRUE(opened.ok()) << opened.status();
     door = std::move(*opened);
     port_ = door->port();
@@ -160,6 +163,7 @@ class PeerNode {
 
  private:
   std::unique_ptr<Executor> loop_;
+  const PeerKeepalive keepalive_;
   int port_ = 0;
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -22,6 +22,7 @@
 #include "common/limits.h"
 #include "server/rpc/peer_codec.h"
 #include "tests/server/peer_node.h"
+#include "tests/server/unhelpful_sockets.h"
 
 namespace varve::server {
 namespace {
@@ -51,43 +52,6 @@ void SendAll(PeerNode& from, NodeId to, Lane lane, int count,
     from.transport->Send(to, lane, make(i));
   }
 }
-
-// A socket that listens but never accepts, with its queue full: connecting gets no answer.
-class BlackHole {
- public:
-  BlackHole() : listening_(Socket()) {
-    sockaddr_in address = Loopback(0);
-    EXPECT_EQ(::bind(listening_, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-    socklen_t length = sizeof address;
-    EXPECT_EQ(::getsockname(listening_, reinterpret_cast<sockaddr*>(&address), &length), 0);
-    EXPECT_EQ(::listen(listening_, 0), 0);
-    port_ = ntohs(address.sin_port);
-    for (int& filler : fillers_) {
-      filler = Socket();
-      (void)::connect(filler, reinterpret_cast<sockaddr*>(&address), sizeof address);
-    }
-  }
-  ~BlackHole() {
-    for (const int filler : fillers_) ::close(filler);
-    ::close(listening_);
-  }
-  BlackHole(const BlackHole&) = delete;
-  BlackHole& operator=(const BlackHole&) = delete;
-  [[nodiscard]] std::string address() const { return StrCat("127.0.0.1:", port_); }
-
- private:
-  static int Socket() { return ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0); }
-  static sockaddr_in Loopback(uint16_t port) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    return address;
-  }
-  int listening_;
-  int port_ = 0;
-  std::array<int, 4> fillers_{};
-};
 
 class PeerTransportTest : public ::testing::Test {
  protected:
@@ -312,6 +276,29 @@ TEST_F(PeerTransportTest, DestructionWithTrafficUnderWay) {
   }
 }
 
+TEST(PeerKeepalive, AnIdleConnectionStaysAndAFrozenOneEndsOnBothSides) {
+  const PeerKeepalive fast{.time = 200 * kMillisecond, .timeout = 1 * kSecond};
+  PeerNode one(1, ClusterOf(7), 1, fast);
+  PeerNode two(2, ClusterOf(7), 1, fast);
+  Relay relay(two.door->port());
+  two.transport->SetPeers({{kOne, one.address()}});
+  one.transport->SetPeers({{kTwo, relay.address()}});
+  ASSERT_TRUE(one.listener.Wait({kTwo, Lane::kControl}, IsUp));
+  ASSERT_TRUE(one.listener.Wait({kTwo, Lane::kBulk}, IsUp));
+  // Nobody sends a packet: what passes are pings and their answers, and nobody is punished for
+  // them.
+  relay.WaitForChunks(30);
+  EXPECT_EQ(one.listener.Of({kTwo, Lane::kControl}).down, 0);
+  EXPECT_EQ(one.listener.Of({kTwo, Lane::kBulk}).down, 0);
+
+  relay.Freeze();
+  for (const Lane lane : {Lane::kControl, Lane::kBulk})
+    ASSERT_TRUE(one.listener.Wait({kTwo, lane}, [](const Seen& seen) { return seen.down > 0; }));
+  EXPECT_EQ(one.listener.Of({kTwo, Lane::kBulk}).refused, 0);
+  // The side that only receives gives up, too.
+  relay.WaitForServerCloses(2);
+}
+
 // --- What no broker sends
 // -----------------------------------------------------------------------
 
@@ -383,6 +370,9 @@ TEST_F(PeerTransportTest, GarbageEndsTheStreamWithAnErrorAndNothingElse) {
   twice.emplace_back("varve-from", "1");
   EXPECT_EQ(ReasonOf(RawStream(address, twice).status), Reason::INVALID_REQUEST);
   EXPECT_EQ(ReasonOf(RawStream(address, {}).status), Reason::INVALID_REQUEST);
+  auto long_metadata = Handshake();
+  long_metadata.emplace_back("x", std::string(2 * limits::kMaxMetadataBytes, 'x'));
+  EXPECT_EQ(ReasonOf(RawStream(address, long_metadata).status), Reason::OVERLOADED);
   EXPECT_EQ(ReasonOf(RawStream(address, Handshake("varve-peer-version", "2")).status),
             Reason::UNSUPPORTED_FEATURE);
   EXPECT_EQ(ReasonOf(RawStream(address, Handshake("varve-from", "2")).status),
