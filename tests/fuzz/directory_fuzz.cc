@@ -80,7 +80,7 @@ absl::Status OpenAndRead(const std::map<std::string, std::string>& files) {
     auto file = host.disk.Open(path, OpenMode::kCreate);
     VARVE_CHECK(file.ok() && (*file)->WriteAt(0, bytes).ok());
   }
-  const absl::Status opened = host.Open();
+  absl::Status opened = host.Open();
   CheckRefusal(opened);
   if (!opened.ok()) return opened;
   for (const auto& [group, log] : host.logs) {

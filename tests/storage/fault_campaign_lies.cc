@@ -1,7 +1,6 @@
 // Kinds of runs in which the disk fails nothing: it lies, or takes its time.
 #include <algorithm>
 #include <array>
-#include <utility>
 
 #include "tests/storage/fault_campaign_run.h"
 
@@ -45,13 +44,13 @@ std::string RunLyingDisk(uint64_t seed, FaultCounts* counts) {
   fault.skip = run.draw->Below(reads ? 12 : 4);
   size_t rule = 0;
   if (!reads) {
-    rule = run.faulty.AddFault(std::move(fault));
+    rule = run.faulty.AddFault(fault);
     for (int i = 0; i < 30 && run.faulty.struck(rule) == 0; ++i) run.Steps(1);
     run.Steps(6);  // what follows tells that something was there
   }
   run.host.scheduler.RunFor(kSecond);  // sealed
   run.Crash(run.draw->Below(2) == 0);
-  if (reads) rule = run.faulty.AddFault(std::move(fault));
+  if (reads) rule = run.faulty.AddFault(fault);
   absl::Status told;
   const std::string kind = StrCat(lie.name, " ", suffix);
   std::string wrong = run.MustBeTold(kind, &told);

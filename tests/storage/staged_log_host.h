@@ -74,7 +74,7 @@ class StagedLogTest : public OneLogTest {
       std::vector<Entry> some(
           what.begin() + static_cast<std::ptrdiff_t>(at),
           what.begin() + static_cast<std::ptrdiff_t>(std::min(what.size(), at + piece)));
-      const absl::Status status = Wait(on, [&](PartitionLog::Done done) {
+      absl::Status status = Wait(on, [&](PartitionLog::Done done) {
         (*staged)->Append(std::move(some), std::move(done));
       });
       if (!status.ok()) return status;
