@@ -5,12 +5,16 @@
 #include <utility>
 
 #include "common/error.h"
+#include "common/error_detail.h"
 
 namespace varve::server {
 namespace {
 
 namespace pb = varve::internal::v1;
 
+// What the reason says as well; all else is a detail of this error.
+constexpr char kOutcome[] = "outcome";
+constexpr char kRetryable[] = "retryable";
 constexpr char kErrorInfoUrl[] = "type.googleapis.com/google.rpc.ErrorInfo";
 
 template <class Tag>
@@ -164,8 +168,9 @@ grpc::Status ToPeerGrpcStatus(const absl::Status& status) {
   details.set_reason(std::string(info.name));
   details.set_domain("varve");
   auto& metadata = *details.mutable_metadata();
-  metadata["outcome"] = std::string(NameOf(info.outcome));
-  metadata["retryable"] = info.retryable ? "true" : "false";
+  metadata[kOutcome] = std::string(NameOf(info.outcome));
+  metadata[kRetryable] = info.retryable ? "true" : "false";
+  for (const auto& [name, value] : ErrorDetails(status)) metadata[name] = value;
   pb::Status encoded;
   encoded.set_code(static_cast<int>(status.code()));
   encoded.set_message(std::string(MessageOf(status)));
@@ -185,7 +190,10 @@ absl::Status FromPeerGrpcStatus(const grpc::Status& status) {
       encoded.details_size() == 1 && encoded.details(0).type_url() == kErrorInfoUrl &&
       details.ParseFromString(encoded.details(0).value()))
     reason = ReasonNamed(details.reason());
-  return MakeError(reason, status.error_message());
+  absl::Status out = MakeError(reason, status.error_message());
+  for (const auto& [name, value] : details.metadata())
+    if (name != kOutcome && name != kRetryable) SetErrorDetail(name, value, &out);
+  return out;
 }
 
 }  // namespace varve::server

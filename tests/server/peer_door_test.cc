@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "common/error.h"
+#include "common/error_detail.h"
 #include "common/executor.h"
 #include "server/rpc/peer_client.h"
 
@@ -48,6 +49,11 @@ class FakePeerService final : public PeerService {
     executor_->Post([request, reply = std::move(reply)]() mutable {
       if (request.broker.node == NodeId(7))
         return reply(MakeError(Reason::FOREIGN_DIRECTORY, "node 7 has another directory"));
+      if (request.broker.node == NodeId(8)) {
+        absl::Status elsewhere = MakeError(Reason::NOT_LEADER, "node 3 is the controller");
+        SetErrorDetail("leader_address", "host-3:9641", &elsewhere);
+        return reply(elsewhere);
+      }
       JoinReply answer;
       answer.cluster.bytes.fill(4);
       answer.metadata_epoch = ReplicaEpoch(6);
@@ -134,6 +140,10 @@ TEST_F(PeerDoorTest, AnErrorKeepsItsReasonAndText) {
   const absl::Status refused = Join({.broker = BrokerOf(7)}).status();
   EXPECT_EQ(ReasonOf(refused), Reason::FOREIGN_DIRECTORY);
   EXPECT_NE(MessageOf(refused).find("node 7 has another directory"), std::string_view::npos);
+  const absl::Status elsewhere = Join({.broker = BrokerOf(8)}).status();
+  EXPECT_EQ(ReasonOf(elsewhere), Reason::NOT_LEADER);
+  EXPECT_EQ(ErrorDetail("leader_address", elsewhere), "host-3:9641");
+  EXPECT_EQ(ErrorDetails(elsewhere).size(), 1u);
   EXPECT_EQ(ReasonOf(Join({}).status()), Reason::INVALID_REQUEST) << "no node";
   JoinRequest long_address{.broker = BrokerOf(1)};
   long_address.broker.peer_address.assign(5000, 'x');
