@@ -103,6 +103,7 @@ ReplicaRecord Without(ReplicaRecord record, const Rest& rest) {
   record.sync_point = {record.segments.back().file, rest.position, rest.end.last_index,
                        rest.end.next_offset};
   record.suspect = false;
+  record.suspect_why.clear();
   return record;
 }
 

@@ -130,8 +130,9 @@ class DataDirectory {
   [[nodiscard]] MarkFinding JudgeSelf(const PeerMark& remembered) const {
     return JudgeMark(own_marks(), remembered);
   }
-  // Every replica here is suspect from the return of this call on: writes are refused with
-  // REPLICA_SUSPECT, which says `why`. The caller tells their Raft groups. Marks up to the process
+  // Every replica here is suspect from the return of this call on: writes that begin then are
+  // refused with REPLICA_SUSPECT, which says `why`; earlier ones may still be acknowledged, until
+  // the caller has told their Raft groups. Marks up to the process
   // epoch of `evidence` (may be empty), and those of this process, are settled then: they accuse
   // nobody again. `done` runs on the journal's executor when that is durable; on a full disk it
   // waits for room. Replicas that are being created may count or not: they lost nothing.

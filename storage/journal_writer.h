@@ -119,7 +119,8 @@ class JournalWriter : public std::enable_shared_from_this<JournalWriter> {
   JournalStats stats_;
   PeerMarks marks_;
   PeerMarks durable_marks_;
-  bool marks_posted_ = false;  // ArmMarks
+  bool marks_posted_ = false;   // ArmMarks
+  bool marks_pending_ = false;  // some may not be durable
 
   // Of the executor (of Begin, before).
   JournalFiles files_;

@@ -19,7 +19,9 @@ constexpr Nanos kSuspicionRetry = 100 * kMillisecond;
 
 void JournalWriter::NotePeer(const PeerMark& mark) {
   const std::lock_guard lock(mutex_);
-  if (!marks_.Note(mark) || closing_ || abandoned_ || !health_.ok()) return;
+  if (!marks_.Note(mark)) return;
+  marks_pending_ = true;
+  if (closing_ || abandoned_ || !health_.ok()) return;
   if (!std::exchange(marks_posted_, true)) Post(&JournalWriter::ArmMarks);
 }
 
@@ -36,6 +38,10 @@ std::vector<Journal::KnownPeer> JournalWriter::peer_marks() const {
 
 std::vector<PeerMark> JournalWriter::PendingMarks() const {
   std::vector<PeerMark> pending;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!marks_pending_) return pending;
+  }
   for (const Journal::KnownPeer& known : peer_marks())
     if (!known.durable) pending.push_back(known.mark);
   return pending;
@@ -71,6 +77,7 @@ void JournalWriter::TakeMarksInto(Checkpoint* checkpoint) const {
 void JournalWriter::MarksAreDurable(const std::vector<PeerMark>& marks) {
   const std::lock_guard lock(mutex_);
   for (const PeerMark& mark : marks) durable_marks_.Note(mark);
+  marks_pending_ = durable_marks_.marks() != marks_.marks();
 }
 
 void JournalWriter::ArmMarks() {

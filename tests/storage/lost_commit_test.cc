@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
 #include <sstream>
 
 #include "common/error.h"
@@ -27,8 +28,9 @@ class LostCommitTest : public testing::Test {
     ASSERT_TRUE(stage.host.scheduler.RunUntil([&] { return other.Settled(); }, 10 * kSecond));
   }
   // Seals, ends the process, and damages the body of the `which`-th commit from the end that has
-  // frames of `group` alone.
-  void Lose(GroupId group, size_t which) {
+  // frames of `groups` alone.
+  void Lose(GroupId group, size_t which) { Lose(std::set<GroupId>{group}, which); }
+  void Lose(const std::set<GroupId>& groups, size_t which) {
     stage.host.scheduler.RunFor(kSecond);
     stage.Crash();
     const auto source = OpenJournalSource(stage.host.disk, "data/journal",
@@ -39,8 +41,9 @@ class LostCommitTest : public testing::Test {
       const uint64_t at = reader.position();
       const auto commit = reader.Next(std::nullopt);
       if (!commit.ok() || !*commit) break;
-      if ((*commit)->groups.size() == 1 && (*commit)->groups[0].group == group)
-        found.emplace_back(at + (*commit)->header.header_bytes, reader.position());
+      std::set<GroupId> of;
+      for (const GroupFrame& frame : (*commit)->groups) of.insert(frame.group);
+      if (of == groups) found.emplace_back(at + (*commit)->header.header_bytes, reader.position());
     }
     ASSERT_LT(which, found.size());
     stage.Write(stage.Newest(), found[found.size() - 1 - which].first + 20, "damage");
@@ -75,6 +78,34 @@ TEST_F(LostCommitTest, ConcernsTheGroupsOfItsListAlone) {
   ASSERT_TRUE(stage.host.Open().ok());
   EXPECT_EQ(ReasonOf(log().suspicion()), Reason::REPLICA_SUSPECT);
   EXPECT_EQ(log().end(), before);
+}
+
+// Marks that went with the frames of a group are lost with them: that concerns this group alone.
+TEST_F(LostCommitTest, MarksInItConcernNobody) {
+  const auto note = [this](uint64_t epoch) {
+    PeerMark mark{NodeId{2}, {}, epoch, epoch, CommitSequence{epoch}};
+    mark.directory.bytes.fill(7);
+    stage.host.directory->NotePeer({mark, std::nullopt, 0});
+  };
+  const auto epoch = [this] {
+    const auto known = stage.host.directory->peer_marks();
+    return known.empty() ? 0 : known[0].mark.process_epoch;
+  };
+  CreateOther();
+  SettleOther();
+  note(3);
+  stage.Append(2, 700);  // lost, and the mark with it
+  Lose({RecoveryStage::kGroup, kNoGroup}, 0);
+  ASSERT_TRUE(stage.Open().ok());
+  EXPECT_EQ(ReasonOf(log().suspicion()), Reason::REPLICA_SUSPECT);
+  ASSERT_NO_FATAL_FAILURE(other.Check());
+  EXPECT_THAT(stage.host.directory->groups(), testing::ElementsAre(RecoveryStage::kGroup, kOther));
+  EXPECT_EQ(epoch(), 0u);
+  note(3);  // the peer tells again
+  stage.host.scheduler.RunFor(2 * kSecond);
+  stage.Crash();
+  ASSERT_TRUE(stage.Open().ok());
+  EXPECT_EQ(epoch(), 3u);
 }
 
 TEST_F(LostCommitTest, ALostVoteRaisesTheTermAllTheSame) {

@@ -17,6 +17,7 @@ class ScriptedRun {
     DataDirectoryOptions options = SmallOptions();
     options.sync_interval = 200 * kMillisecond;
     options.trash_delay = 500 * kMillisecond;
+    options.journal.marks_after = 100 * kMillisecond;
     return options;
   }
 
@@ -25,7 +26,8 @@ class ScriptedRun {
     if (!host.Open().ok()) return;
     for (const GroupId group : {kFirst, kSecondGroup, kThird})
       if (!Create(group, ReplicaEpoch{1})) return;
-    for (int round = 0; round < 5; ++round) {
+    for (uint64_t round = 0; round < 5; ++round) {
+      Note(2 * round + 1);  // goes with frames
       for (const GroupId group : {kFirst, kSecondGroup}) {
         LogScript& script = At(group);
         script.Append(3, 9000);
@@ -37,7 +39,10 @@ class ScriptedRun {
         if (round == 3) script.Truncate(script.image().end().last_index - 2, 0);
         if (!Settle(script)) return;
       }
+      Note(2 * round + 2);  // goes alone
       host.scheduler.RunFor(300 * kMillisecond);
+      for (const auto& known : host.directory->peer_marks())
+        if (known.durable) durable_mark = known.mark.process_epoch;
       if (round == 1 && !Remove(kThird)) return;
       if (round == 2 && !Create(kThird, ReplicaEpoch{2})) return;
       if (round == 3) {
@@ -54,6 +59,9 @@ class ScriptedRun {
     ASSERT_TRUE(opened.ok() || host.disk.dead()) << opened;
     if (!opened.ok()) return;
     host.scheduler.RunFor(kMillisecond);  // the reserve is filled, or the disk dies of that
+    uint64_t mark = 0;
+    for (const auto& known : host.directory->peer_marks()) mark = known.mark.process_epoch;
+    ASSERT_GE(mark, durable_mark);
     for (auto& [group, replica] : replicas) {
       const bool present = host.logs.contains(group);
       ASSERT_TRUE(present || !replica.must_exist) << "group " << group;
@@ -92,8 +100,14 @@ class ScriptedRun {
   DirectoryHost host;
   std::map<GroupId, Replica> replicas;
   bool finished = false;
+  uint64_t durable_mark = 0;  // process epoch of the peer's
 
  private:
+  void Note(uint64_t epoch) {
+    PeerMark mark{NodeId{2}, {}, epoch, epoch, CommitSequence{epoch}};
+    mark.directory.bytes.fill(7);
+    host.directory->NotePeer({mark, std::nullopt, 0});
+  }
   LogScript& At(GroupId group) { return *replicas.at(group).script; }
 
   bool Create(GroupId group, ReplicaEpoch epoch) {
@@ -126,6 +140,7 @@ uint64_t OpsOfTheRun() {
   ScriptedRun run(1);
   run.Run();
   EXPECT_TRUE(run.finished);
+  EXPECT_EQ(run.durable_mark, 10u);
   const JournalStats stats = run.host.directory->journal_stats();
   EXPECT_GT(stats.recycled, 0u) << "the script is too short to recycle journal files";
   return run.host.disk.ops();
