@@ -10,6 +10,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
+#include "common/derived_state.h"
 #include "common/entry.h"
 #include "common/executor.h"
 #include "common/log_state.h"
@@ -35,6 +36,18 @@ struct SegmentSpan {
 struct DamagedRange {
   Index first, last;
   std::string why;
+};
+
+// A derived state in a file beside the log: up to the entry `index`, whose term is `term`.
+struct SavedState {
+  Index index;
+  Term term;
+  auto operator<=>(const SavedState&) const = default;
+};
+struct LoadedState {
+  SavedState name;
+  std::string state;                 // DerivedState::Decode
+  std::vector<std::string> refused;  // newer ones that do not verify, and why: they are void now
 };
 
 // Where a record timestamp or append time is found.
@@ -66,6 +79,7 @@ class PartitionLog {
   using Done = absl::AnyInvocable<void(absl::Status)>;
   using ReadDone = absl::AnyInvocable<void(absl::StatusOr<ReadResult>)>;
   using TimeDone = absl::AnyInvocable<void(absl::StatusOr<std::optional<TimeLookup>>)>;
+  using LoadDone = absl::AnyInvocable<void(absl::StatusOr<std::optional<LoadedState>>)>;
   virtual ~PartitionLog() = default;
 
   [[nodiscard]] virtual GroupId group() const = 0;
@@ -124,6 +138,19 @@ class PartitionLog {
   // indices, offsets and terms. Their damage ends. DATA_LOSS when they are not those of whole
   // closed segments.
   virtual void Repair(std::unique_ptr<StagedLog> staged, Done done) = 0;
+
+  // --- Derived state (docs/formats.md, "Saved state")
+  // Saves the state up to entry `at.index`, which the caller knows to be committed and durable
+  // here; durable when `done` gets OK, and the file is whole or not there after any crash. Older
+  // saves that nobody needs any more go: those below the log start, and of those that are not of a
+  // segment start all but the newest two. NO_SPACE when the disk is full: nothing has changed, and
+  // a later save may succeed. INTERNAL when the log has no such entry; DATA_LOSS when `state` is
+  // none of it.
+  virtual void SaveState(const StatePosition& at, std::string state, Done done) = 0;
+  // The durable saves of entries of this log, ascending. None is verified.
+  [[nodiscard]] virtual std::vector<SavedState> SavedStates() const = 0;
+  // The newest save at or below `at_most` that verifies; nullopt when there is none.
+  virtual void LoadState(Index at_most, LoadDone done) = 0;
 
   // Entries from `from` on that are in memory, at most `max_bytes` but at least one; empty when
   // `from` is not in memory. Cheap and synchronous: the path of readers that keep up.

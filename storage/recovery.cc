@@ -27,7 +27,7 @@ class Recovery {
   ReplicaRecord RecordOf(const ReplicaRecovery& replica) const;
   absl::Status TrashStrays();
   absl::Status JudgeGroupDirectory(const DirectoryEntry& entry);
-  absl::Status JudgeFile(const ReplicaRecovery& replica, const std::string& directory,
+  absl::Status JudgeFile(ReplicaRecovery& replica, const std::string& directory,
                          const DirectoryEntry& group, const DirectoryEntry& file);
   absl::Status MoveToTrash(const std::string& path, const std::string& name);
 
@@ -134,13 +134,18 @@ absl::Status Recovery::JudgeGroupDirectory(const DirectoryEntry& entry) {
   VARVE_ASSIGN_OR_RETURN(const auto listed, context_.files.List(path));
   for (const DirectoryEntry& file : listed)
     VARVE_RETURN_IF_ERROR(JudgeFile(*at->second, path, entry, file));
+  VARVE_RETURN_IF_ERROR(at->second->JudgeStates());
   return context_.files.SyncDirectory(path);
 }
 
-absl::Status Recovery::JudgeFile(const ReplicaRecovery& replica, const std::string& directory,
+absl::Status Recovery::JudgeFile(ReplicaRecovery& replica, const std::string& directory,
                                  const DirectoryEntry& group, const DirectoryEntry& file) {
   const auto name = ParseGroupFileName(file.name);
   NameObservation seen;
+  if (const auto state = ParseStateFileName(file.name)) {
+    seen.name = NameSeen::kState;
+    if (replica.TakeState(*state)) seen.owner = NameOwner::kKnown;
+  }
   if (name) {
     seen.name = name->kind == GroupFileKind::kIndex ? NameSeen::kIndex : NameSeen::kSegment;
     if (replica.InSet(name->file)) seen.owner = NameOwner::kKnown;

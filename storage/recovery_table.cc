@@ -78,9 +78,11 @@ TableInfo InfoOfTable() {
     return {"segment", {"segment", "place", "replica"}};
   } else if constexpr (std::is_same_v<Observation, NameObservation>) {
     return {"name", {"name", "owner", "replica"}};
-  } else {
-    static_assert(std::is_same_v<Observation, IndexObservation>);
+  } else if constexpr (std::is_same_v<Observation, IndexObservation>) {
     return {"index", {"index"}};
+  } else {
+    static_assert(std::is_same_v<Observation, StateObservation>);
+    return {"state", {"state"}};
   }
 }
 
@@ -238,6 +240,7 @@ VARVE_RECOVERY_TABLE(RedoObservation)
 VARVE_RECOVERY_TABLE(SegmentObservation)
 VARVE_RECOVERY_TABLE(NameObservation)
 VARVE_RECOVERY_TABLE(IndexObservation)
+VARVE_RECOVERY_TABLE(StateObservation)
 #undef VARVE_RECOVERY_TABLE
 
 absl::Status RefusalOf(const RecoveryRowInfo& row, std::string_view what) {

@@ -215,10 +215,12 @@ enum class NameSeen : uint8_t {
   kNoGroupDirectory,  // a replica's directory is not there
   kSegment,
   kIndex,
+  kState,  // a saved state
   kOther,
   kLast = kOther
 };
-// Whether a replica record (or its segment set) knows the group (or the file).
+// Whether a replica record (or its segment set) knows the group (or the file); of a saved state,
+// whether the log has the entry of its name, or begins behind it.
 enum class NameOwner : uint8_t { kKnown, kUnknown, kLast = kUnknown };
 
 struct NameObservation {
@@ -241,6 +243,21 @@ enum class IndexSeen : uint8_t {
 struct IndexObservation {
   IndexSeen index = IndexSeen::kIntact;
   [[nodiscard]] auto fields() const { return std::tie(index); }
+};
+
+// --- The newest saved state of a sound replica that is not judged yet
+
+enum class StateSeen : uint8_t {
+  kIntact,
+  kDamaged,  // does not verify, or is not what its name says
+  kForeign,  // of another directory
+  kNewerFormat,
+  kLast = kNewerFormat
+};
+
+struct StateObservation {
+  StateSeen state = StateSeen::kIntact;
+  [[nodiscard]] auto fields() const { return std::tie(state); }
 };
 
 // --- Rows
@@ -293,6 +310,7 @@ const RecoveryRowInfo& Decide(const RedoObservation& seen, RecoveryTrace* trace 
 const RecoveryRowInfo& Decide(const SegmentObservation& seen, RecoveryTrace* trace = nullptr);
 const RecoveryRowInfo& Decide(const NameObservation& seen, RecoveryTrace* trace = nullptr);
 const RecoveryRowInfo& Decide(const IndexObservation& seen, RecoveryTrace* trace = nullptr);
+const RecoveryRowInfo& Decide(const StateObservation& seen, RecoveryTrace* trace = nullptr);
 
 // Every row that matches: one, or the table is wrong. For tests.
 std::vector<RecoveryRow> MatchingRows(const DirectoryObservation& seen);
@@ -303,6 +321,7 @@ std::vector<RecoveryRow> MatchingRows(const RedoObservation& seen);
 std::vector<RecoveryRow> MatchingRows(const SegmentObservation& seen);
 std::vector<RecoveryRow> MatchingRows(const NameObservation& seen);
 std::vector<RecoveryRow> MatchingRows(const IndexObservation& seen);
+std::vector<RecoveryRow> MatchingRows(const StateObservation& seen);
 
 // The row's error, with `what` (file, position, what was found) and the row's name as the text.
 absl::Status RefusalOf(const RecoveryRowInfo& row, std::string_view what);

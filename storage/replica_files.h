@@ -59,6 +59,10 @@ struct ReplicaFiles;
 // Of the tail, what no truncation can ask for any more. Its mutex is held.
 void DropCommittedEnds(ReplicaFiles* files);
 
+// Term of the entry at `index`; nullopt outside [start.index - 1, end.last_index]. Its mutex is
+// held, or this is the log's shard.
+std::optional<Term> TermAt(const ReplicaFiles& files, Index index);
+
 // Fields are guarded by `mutex`, which is held for short steps in memory only. Lock order: this
 // before a Segment's own lock and before EntryCache's.
 struct ReplicaFiles {
@@ -86,6 +90,7 @@ struct ReplicaFiles {
   absl::Status suspicion;
   std::vector<DamagedRange> damaged;      // by first index, as recovery found it
   std::deque<PendingTrim> pending_trims;  // by index
+  std::vector<SavedState> states;         // durable files, ascending; see UsableStates
   // Grows whenever the log start moves: what a reader looked up before may be gone.
   uint64_t trims = 0;
   // By index: of the entries above the commit index and of the last one that is not. A truncation

@@ -8,6 +8,7 @@
 #include "common/meta_entry.h"
 #include "storage/format/file_header.h"
 #include "storage/segment_names.h"
+#include "storage/state_files.h"
 
 namespace varve::storage {
 namespace {
@@ -350,6 +351,50 @@ absl::Status ReplicaRecovery::LoadPendingTrims() {
     if (found.size() != 1) continue;
     if (const auto log_start = TrimOf(found[0].payload()))
       files.pending_trims.push_back({index, std::min(*log_start, found[0].header.base_offset)});
+  }
+  return absl::OkStatus();
+}
+
+// --- Saved states
+// ---------------------------------------------------------------------------------
+
+bool ReplicaRecovery::TakeState(const SavedState& state) {
+  if (TermAt(*files_, state.index) != state.term) return false;
+  AddState(state, &files_->states);
+  return true;
+}
+
+// Older ones are verified when they are needed. A suspect replica keeps its files, and folds
+// nothing.
+absl::Status ReplicaRecovery::JudgeStates() {
+  auto& states = files_->states;
+  while (!states.empty() && files_->suspicion.ok()) {
+    const std::string path = JoinPath(files_->directory, StateFileName(states.back()));
+    const auto read = ReadStateFile(context_.files, context_.identity, path, files_->group,
+                                    states.back(), nullptr);
+    StateObservation seen;
+    switch (ReasonOf(read.status())) {
+      case Reason::OK:
+        if (!read.ok()) return read.status();
+        break;
+      case Reason::DATA_LOSS:
+        seen.state = StateSeen::kDamaged;
+        break;
+      case Reason::FOREIGN_DIRECTORY:
+        seen.state = StateSeen::kForeign;
+        break;
+      case Reason::NEWER_FORMAT:
+        seen.state = StateSeen::kNewerFormat;
+        break;
+      default:
+        return read.status();
+    }
+    const RecoveryVerdict verdict = Decide(seen, trace_).verdict;
+    if (verdict == RecoveryVerdict::kUse) break;
+    states.pop_back();
+    report_->notes.push_back(
+        StrCat("group ", files_->group, ": ", MessageOf(read.status()), "; an older state serves"));
+    if (verdict == RecoveryVerdict::kRemove) VARVE_RETURN_IF_ERROR(context_.files.RemoveFile(path));
   }
   return absl::OkStatus();
 }

@@ -33,6 +33,11 @@ class ReplicaRecovery {
   // Loads what is there, grades it, and makes what was redone durable.
   absl::Status Finish();
 
+  // After Finish. Whether the log has the entry that this saved state is of; then it is the log's.
+  bool TakeState(const SavedState& state);
+  // Of the states taken: the newest that is intact, and what is older, stay.
+  absl::Status JudgeStates();
+
   [[nodiscard]] const ReplicaRecord& record() const { return record_; }
   [[nodiscard]] const std::shared_ptr<ReplicaFiles>& files() const { return files_; }
   // Why it was first found suspect, as far as is known; empty when it is not.

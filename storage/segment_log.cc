@@ -20,6 +20,17 @@ void DropCommittedEnds(ReplicaFiles* files) {
     files->tail.pop_front();
 }
 
+std::optional<Term> TermAt(const ReplicaFiles& files, Index index) {
+  const LogStart& start = files.scalars.start;
+  if (index > files.scalars.end.last_index) return std::nullopt;
+  if (index < start.index)
+    return index + 1 == start.index ? std::optional(start.previous_term) : std::nullopt;
+  const auto at = std::upper_bound(files.epochs.begin(), files.epochs.end(), index,
+                                   [](Index i, const EpochStart& e) { return i < e.index; });
+  if (at == files.epochs.begin()) return start.previous_term;
+  return std::prev(at)->term;
+}
+
 SegmentLog::SegmentLog(const LogParts& parts, std::shared_ptr<ReplicaFiles> files, Executor& shard)
     : parts_(parts),
       files_(std::move(files)),
@@ -63,14 +74,7 @@ uint64_t SegmentLog::active_segment_bytes() const {
 }
 
 std::optional<Term> SegmentLog::TermAt(Index index) const {
-  const LogStart& start = files_->scalars.start;
-  if (index > files_->scalars.end.last_index) return std::nullopt;
-  if (index < start.index)
-    return index + 1 == start.index ? std::optional(start.previous_term) : std::nullopt;
-  const auto at = std::upper_bound(files_->epochs.begin(), files_->epochs.end(), index,
-                                   [](Index i, const EpochStart& e) { return i < e.index; });
-  if (at == files_->epochs.begin()) return start.previous_term;
-  return std::prev(at)->term;
+  return storage::TermAt(*files_, index);
 }
 
 // --- Writing

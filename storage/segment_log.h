@@ -62,6 +62,10 @@ class SegmentLog final : public PartitionLog {
   void Install(std::unique_ptr<StagedLog> staged, InstalledLog as, Done done) override;
   void Repair(std::unique_ptr<StagedLog> staged, Done done) override;
 
+  void SaveState(const StatePosition& at, std::string state, Done done) override;
+  [[nodiscard]] std::vector<SavedState> SavedStates() const override;
+  void LoadState(Index at_most, LoadDone done) override;
+
   [[nodiscard]] std::vector<Entry> ReadCached(Index from, size_t max_bytes) const override;
   void Read(Index from, Index through, size_t max_bytes, ReadDone done) override;
   void ReadOffset(Offset offset, Index through, size_t max_bytes, ReadDone done) override;

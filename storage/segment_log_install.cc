@@ -5,6 +5,7 @@
 #include "common/check.h"
 #include "common/error.h"
 #include "storage/segment_log.h"
+#include "storage/state_files.h"
 
 namespace varve::storage {
 namespace {
@@ -71,6 +72,7 @@ void SegmentLog::ReplaceAll(StagedLog& staged, const InstalledLog& as, Draft* dr
   }
   files_->segments.clear();
   const LogEnd end = staged.end();
+  if (staged.state()) AddState(*staged.state(), &files_->states);
   files_->epochs = staged.epochs();
   for (StagedSegment& segment : staged.Take()) {
     set.put.push_back(segment.ref);

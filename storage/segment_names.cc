@@ -56,4 +56,22 @@ std::optional<GroupFileName> ParseGroupFileName(std::string_view name) {
                        extension == ".log" ? GroupFileKind::kSegment : GroupFileKind::kIndex};
 }
 
+std::string StateFileName(const SavedState& state) {
+  char out[64];
+  std::snprintf(out, sizeof out, "%020" PRIu64 "-%020" PRIu64 ".state", state.index.value(),
+                state.term.value());
+  return out;
+}
+
+std::optional<SavedState> ParseStateFileName(std::string_view name) {
+  if (name.size() != 47 || name[20] != '-' || !name.ends_with(".state")) return std::nullopt;
+  uint64_t index = 0;
+  uint64_t term = 0;
+  if (!ParseDigits(name.substr(0, 20), 10, &index) || !ParseDigits(name.substr(21, 20), 10, &term))
+    return std::nullopt;
+  const SavedState state{Index(index), Term(term)};
+  if (index == 0 || StateFileName(state) != name) return std::nullopt;
+  return state;
+}
+
 }  // namespace varve::storage

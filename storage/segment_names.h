@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "common/types.h"
+#include "storage/partition_log.h"
 
 namespace varve::storage {
 
@@ -23,6 +24,9 @@ struct GroupFileName {
   GroupFileKind kind;
 };
 std::optional<GroupFileName> ParseGroupFileName(std::string_view name);
+
+std::string StateFileName(const SavedState& state);  // ".state"
+std::optional<SavedState> ParseStateFileName(std::string_view name);
 
 }  // namespace varve::storage
 

@@ -1,10 +1,13 @@
 #include "storage/staged_log.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/check.h"
 #include "common/error.h"
 #include "storage/format/file_header.h"
+#include "storage/segment_names.h"
+#include "storage/state_files.h"
 
 namespace varve::storage {
 
@@ -32,9 +35,18 @@ std::vector<StagedSegment> StagedLog::Take() {
 // them is not. A failure leaves them to the next start.
 void StagedLog::RemoveFiles() {
   if (segments_.empty()) return;
-  writer_->RunOnWriter([segments = std::exchange(segments_, {}), dropped = dropped_] {
+  writer_->RunOnWriter([segments = std::exchange(segments_, {}), dropped = dropped_, files = files_,
+                        &file_system = context_.files,
+                        state = std::exchange(state_name_, std::nullopt)] {
     *dropped = true;
     for (const StagedSegment& staged : segments) (void)staged.segment->Remove();
+    if (!state) return;
+    {
+      // The log may have saved the same one itself.
+      std::lock_guard lock(files->mutex);
+      if (std::binary_search(files->states.begin(), files->states.end(), *state)) return;
+    }
+    (void)file_system.RemoveFile(JoinPath(files->directory, StateFileName(*state)));
   });
 }
 
@@ -157,19 +169,49 @@ void StagedLog::Append(std::vector<Entry> entries, Done done) {
   });
 }
 
+absl::Status StagedLog::SetState(std::string state) {
+  VARVE_CHECK(shard_.InExecutor() && !finished_);
+  VARVE_ASSIGN_OR_RETURN(const StateSummary summary, DecodeState(state, nullptr));
+  if (summary.at.group != files_->group) {
+    return MakeError(Reason::DATA_LOSS, "the state of group ", summary.at.group,
+                     " is staged for group ", files_->group);
+  }
+  state_name_ = {summary.at.index, summary.at.term};
+  state_ = std::move(state);
+  return absl::OkStatus();
+}
+
+absl::Status StagedLog::WhyNotState() const {
+  if (!state_name_) return absl::OkStatus();
+  const auto after = std::upper_bound(epochs_.begin(), epochs_.end(), state_name_->index,
+                                      [](Index i, const EpochStart& e) { return i < e.index; });
+  if (state_name_->index >= first_index() && state_name_->index <= end_.last_index &&
+      after != epochs_.begin() && std::prev(after)->term == state_name_->term) {
+    return absl::OkStatus();
+  }
+  return MakeError(Reason::DATA_LOSS, "a state at index ", state_name_->index, ", term ",
+                   state_name_->term, " is not of the entries staged, ", first_index(), " to ",
+                   end_.last_index);
+}
+
 void StagedLog::Finish(Done done) {
   VARVE_CHECK(shard_.InExecutor() && !busy_ && !finished_);
   busy_ = true;
   if (failure_.ok() && segments_.empty()) {
     failure_ = MakeError(Reason::DATA_LOSS, "nothing was staged");
   }
+  if (failure_.ok()) failure_ = WhyNotState();
   if (!failure_.ok()) return Answer(std::move(done), failure_);
-  writer_->RunOnSyncer([self = self_, &shard = shard_, &files = context_.files, writer = writer_,
-                        directory = files_->directory, segments = segments_,
-                        done = std::move(done)]() mutable {
+  writer_->RunOnSyncer([self = self_, &shard = shard_, context = context_, writer = writer_,
+                        files = files_, segments = segments_, name = state_name_,
+                        state = std::exchange(state_, {}), done = std::move(done)]() mutable {
     absl::Status status = Sync(*writer, segments);
+    if (status.ok() && name) {
+      status = WriteStateFile(context, *writer, JoinPath(files->directory, StateFileName(*name)),
+                              files->group, *name, state);
+    }
     if (status.ok()) {
-      status = files.SyncDirectory(directory);
+      status = context.files.SyncDirectory(files->directory);
       if (!status.ok()) {
         writer->Fail(status);
         status = writer->health();

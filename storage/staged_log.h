@@ -4,6 +4,8 @@
 #define VARVE_STORAGE_STAGED_LOG_H_
 
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -42,6 +44,9 @@ class StagedLog {
   // not verify in full; NO_SPACE when the disk has room for those writes, but not for this;
   // DISK_FAILED when the directory has failed. After an error nothing more is taken.
   void Append(std::vector<Entry> entries, Done done);
+  // The derived state up to an entry of the staged ones, saved with them by Finish. DATA_LOSS when
+  // it does not verify, or is of another group; Finish says so when its entry is not staged.
+  absl::Status SetState(std::string state);
   // DISK_FAILED when a sync fails, and with it the directory.
   void Finish(Done done);
 
@@ -53,8 +58,10 @@ class StagedLog {
   // Terms that the first segment start names, and those of the entries.
   [[nodiscard]] const std::vector<EpochStart>& epochs() const { return epochs_; }
   [[nodiscard]] const std::vector<StagedSegment>& segments() const { return segments_; }
-  // They are the log's now.
+  // They are the log's now, and so is the state.
   std::vector<StagedSegment> Take();
+  // Of SetState, once finished.
+  [[nodiscard]] const std::optional<SavedState>& state() const { return state_name_; }
 
  private:
   struct Piece {  // of one file
@@ -74,6 +81,7 @@ class StagedLog {
   std::vector<StagedSegment> TakeClosed();
   void Answer(Done done, absl::Status status);
   void RemoveFiles();
+  [[nodiscard]] absl::Status WhyNotState() const;
 
   Journal& journal_;
   const std::shared_ptr<SegmentWriter> writer_;
@@ -82,6 +90,8 @@ class StagedLog {
   Executor& shard_;
   std::vector<StagedSegment> segments_;
   size_t synced_ = 0;  // of them, or being synced
+  std::optional<SavedState> state_name_;
+  std::string state_;
   LogEnd end_;
   std::vector<EpochStart> epochs_;
   absl::Status failure_;

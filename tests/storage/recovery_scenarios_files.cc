@@ -120,6 +120,42 @@ void Stray(Stage& s, const std::string& name) {
   ASSERT_TRUE(s.host.disk.Open(JoinPath(s.GroupDirectory(), name), OpenMode::kCreate).ok());
 }
 
+// --- Saved states
+
+// Of the last two entries; the path of the newer one.
+std::string SaveTwo(Stage& s) {
+  s.Fill();
+  const std::vector<Entry>& entries = s.script.image().entries;
+  std::string path;
+  for (size_t i = entries.size() - 2; i < entries.size(); ++i) {
+    const EntryHeader& last = entries[i].header;
+    const StatePosition at{Stage::kGroup, last.last_index, last.term, last.next_offset()};
+    bool saved = false;
+    s.host.OnShard([&] {
+      s.host.log(Stage::kGroup).SaveState(at, EncodeState(at, {}), [&](const absl::Status& status) {
+        saved = status.ok();
+      });
+    });
+    EXPECT_TRUE(s.host.scheduler.RunUntil([&] { return saved; }, 10 * kSecond));
+    path = JoinPath(s.GroupDirectory(), StateFileName({at.index, at.term}));
+  }
+  s.Close();
+  return path;
+}
+void StateDamaged(Stage& s) {
+  const std::string path = SaveTwo(s);
+  s.Zero(path, kFileHeaderBytes, 8);
+}
+void StatePatched(Stage& s, std::optional<uint16_t> version) {
+  const std::string path = SaveTwo(s);
+  s.PatchHeader(
+      path, FileKind::kDerivedState,
+      [&](FileHeader* header) {
+        if (!version) header->identity.directory.bytes.fill(9);
+      },
+      version);
+}
+
 }  // namespace
 
 std::vector<RecoveryScenario> FileScenarios() {
@@ -152,6 +188,15 @@ std::vector<RecoveryScenario> FileScenarios() {
       {kStraySegment, [](Stage& s) { Stray(s, SegmentFileName(Offset{3}, FileNumber{77})); }},
       {kStrayIndex, [](Stage& s) { Stray(s, IndexFileName(Offset{3}, FileNumber{77})); }},
       {kStrayFile, [](Stage& s) { Stray(s, "notes"); }},
+      {kKnownState, [](Stage& s) { SaveTwo(s); }},
+      {kStrayState,
+       [](Stage& s) {
+         Stray(s, StateFileName({Index{77}, Term{1}}));
+       }},
+      {kStateIntact, [](Stage& s) { SaveTwo(s); }},
+      {kStateDamaged, StateDamaged},
+      {kStateForeign, [](Stage& s) { StatePatched(s, std::nullopt); }},
+      {kStateNewerFormat, [](Stage& s) { StatePatched(s, 2); }},
       {kStrayOfSuspect,
        [](Stage& s) {
          LoseAFrame(s);

@@ -54,8 +54,9 @@ TEST(RecoveryTable, EveryCombinationMatchesExactlyOneRowAndEveryRowIsMatched) {
   EXPECT_EQ(WalkProduct<CommitObservation>(&used), 9u * 2 * 3 * 2 * 3);
   EXPECT_EQ(WalkProduct<RedoObservation>(&used), 4u * 4 * 2 * 2);
   EXPECT_EQ(WalkProduct<SegmentObservation>(&used), 7u * 2 * 2);
-  EXPECT_EQ(WalkProduct<NameObservation>(&used), 5u * 2 * 2);
+  EXPECT_EQ(WalkProduct<NameObservation>(&used), 6u * 2 * 2);
   EXPECT_EQ(WalkProduct<IndexObservation>(&used), 4u);
+  EXPECT_EQ(WalkProduct<StateObservation>(&used), 4u);
   EXPECT_EQ(used.size(), kRecoveryRows);
 }
 
