@@ -125,6 +125,9 @@ class DataDirectory {
   // All marks that are held, by node, and whether a crash would leave them.
   using KnownPeer = Journal::KnownPeer;
   [[nodiscard]] virtual std::vector<KnownPeer> peer_marks() const = 0;
+  // What a peer is to be told: the mark of the directory that it names; incomplete when none is
+  // held.
+  [[nodiscard]] PeerMark MarkOf(NodeId node, const DirectoryId& directory) const;
   // Judges this directory by what a peer remembers of it: before any other message of that peer
   // counts.
   [[nodiscard]] MarkFinding JudgeSelf(const PeerMark& remembered) const {

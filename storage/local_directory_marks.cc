@@ -6,6 +6,12 @@
 
 namespace varve::storage {
 
+PeerMark DataDirectory::MarkOf(NodeId node, const DirectoryId& directory) const {
+  for (const KnownPeer& known : peer_marks())
+    if (known.mark.node == node && known.mark.directory == directory) return known.mark;
+  return {};
+}
+
 NodeMarks LocalDirectory::own_marks() const {
   PeerMark now = recovered_;
   now.process_epoch = journal_->process_epoch();
@@ -16,12 +22,9 @@ NodeMarks LocalDirectory::own_marks() const {
 
 MarkFinding LocalDirectory::NotePeer(const NodeMarks& said) {
   const std::lock_guard lock(marks_mutex_);
-  const auto known = journal_->peer_marks();
-  const auto at = std::find_if(known.begin(), known.end(), [&](const KnownPeer& peer) {
-    return peer.mark.node == said.now.node && peer.mark.directory == said.now.directory;
-  });
   MarkFinding finding;
-  if (at != known.end()) finding = JudgePeer(said, at->mark);
+  const PeerMark held = MarkOf(said.now.node, said.now.directory);
+  if (held.complete()) finding = JudgePeer(said, held);
   if (!finding.suspect()) journal_->NotePeer(said.now);
   return finding;
 }

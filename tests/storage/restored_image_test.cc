@@ -95,9 +95,8 @@ class RestoredImage : public testing::Test {
     EXPECT_TRUE(peer.Open().ok());
     const auto known = peer.directory->peer_marks();
     EXPECT_EQ(known.size(), 1u);
-    if (known.empty()) return {};
-    EXPECT_TRUE(known[0].durable);
-    return known[0].mark;
+    for (const auto& mark : known) EXPECT_TRUE(mark.durable);
+    return peer.directory->MarkOf(NodeId{1}, known.front().mark.directory);
   }
   void Restart() {
     node.Crash(true);
@@ -201,6 +200,9 @@ TEST_F(RestoredImage, AWipedDiskIsAnotherDirectory) {
   EXPECT_EQ(node.directory->JudgeSelf(Remembered()).row, MarkRow::kOtherDirectory);
   EXPECT_FALSE(Tell().suspect());
   EXPECT_EQ(peer.directory->peer_marks().size(), 2u);
+  const PeerMark now = peer.directory->MarkOf(NodeId{1}, node.directory->identity().directory);
+  EXPECT_EQ(node.directory->JudgeSelf(now).row, MarkRow::kThisLife);
+  EXPECT_FALSE(peer.directory->MarkOf(NodeId{2}, now.directory).complete());
 }
 
 // Everything is suspect at once, and after every later start; the next one is settled with the
