@@ -204,6 +204,7 @@ void Group::OnWritten(DiskSequence sequence, Term term, const absl::Status& stat
     inputs_.emplace_back(DiskFailed{});
   }
   Flush();
+  if (status.ok() && !stopped_) listener_.OnDurable();
 }
 
 // --- Silence

@@ -26,6 +26,8 @@ class GroupListener {
   virtual void OnRoleChange(const RoleChange& change) = 0;
   // The commit index moved to `index`, and with it the exclusive bound of committed offsets.
   virtual void OnCommitted(Index index, Offset high_watermark) = 0;
+  // More of this replica's log is durable; it may be what was known to be committed before.
+  virtual void OnDurable() = 0;
   // The leader has committed an entry of its own term and may serve; once per leadership.
   virtual void OnLeadershipConfirmed() = 0;
   // At most one Accepted per proposal, and exactly one final result, in the order of the log.

@@ -18,7 +18,7 @@ Broker::Broker(const Clock& clock, Random& random, BrokerOptions options, Broker
       gate_(clock) {}
 
 Broker::~Broker() {
-  if (options_.transport != nullptr) options_.transport->SetListener(nullptr);
+  if (transport_ != nullptr) transport_->SetListener(nullptr);
 }
 
 absl::StatusOr<std::unique_ptr<Broker>> Broker::Open(FileSystem& files, const Clock& clock,
@@ -48,7 +48,7 @@ absl::StatusOr<std::unique_ptr<Broker>> Broker::Open(FileSystem& files, const Cl
   broker->host_ =
       std::make_unique<PartitionHost>(*broker->directory_, broker->executors_.shards, clock,
                                       broker->view_, broker->catalogue_, random.Next());
-  if (broker->options_.transport != nullptr) broker->MakePeers();
+  if (broker->options_.make_transport) broker->MakePeers();
   broker->service_ = std::make_unique<LocalService>(LocalServiceParts{
       .clock = clock,
       .gate = broker->gate_,
@@ -71,11 +71,12 @@ BrokerInfo Broker::Self() const {
 
 void Broker::MakePeers() {
   VARVE_CHECK(options_.peer_client != nullptr && executors_.peers != nullptr);
+  transport_ = options_.make_transport(*directory_);
   peers_ = std::make_unique<BrokerPeers>(BrokerPeersParts{
       .directory = *directory_,
       .host = *host_,
       .view = view_,
-      .transport = *options_.transport,
+      .transport = *transport_,
       .client = *options_.peer_client,
       .home = *executors_.peers,
       .clock = clock_,
@@ -90,6 +91,12 @@ void Broker::MakePeers() {
 void Broker::SetEntry(ClusterEntry entry) {
   if (peers_ != nullptr) peers_->SetKnown(entry.known);
   options_.entry = std::move(entry);
+}
+
+void Broker::SetAddresses(std::string client_address, std::string peer_address) {
+  options_.advertised_address = std::move(client_address);
+  options_.peer_address = std::move(peer_address);
+  if (peers_ != nullptr) peers_->SetSelf(Self());
 }
 
 bool Broker::in_cluster() const {

@@ -3,6 +3,7 @@
 #define VARVE_SERVER_BROKER_H_
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -42,8 +43,9 @@ struct BrokerOptions {
   std::string advertised_address;  // of the gRPC door; empty: the one the caller dialled
   std::string peer_address;        // of the door for other brokers, as they reach it
   ClusterEntry entry;
-  // The ways to other brokers; both or neither. Without, this broker stays alone.
-  raft::Transport* transport = nullptr;
+  // The ways to other brokers; both or neither. Without, this broker stays alone. The transport is
+  // made once the directory is open, and owned by the broker.
+  std::function<std::unique_ptr<raft::Transport>(const storage::DataDirectory&)> make_transport;
   PeerClient* peer_client = nullptr;
 };
 
@@ -68,6 +70,9 @@ class Broker {
 
   // How it comes into its cluster; before Start, when the options could not know it yet.
   void SetEntry(ClusterEntry entry);
+  // Addresses of its doors as others reach them; before Start, when the options could not know them
+  // yet.
+  void SetAddresses(std::string client_address, std::string peer_address);
   // Whether this directory has a replica of the metadata log, so that it is in its cluster.
   [[nodiscard]] bool in_cluster() const;
   // Opens the metadata partition, catches up, opens every replica; `ready` runs on a shard.
@@ -85,8 +90,9 @@ class Broker {
   [[nodiscard]] const Catalogue& catalogue() const { return catalogue_; }
   [[nodiscard]] PartitionHost& partitions() { return *host_; }
   [[nodiscard]] const ClusterView& cluster_view() const { return view_; }
-  // What other brokers may ask; null without a transport.
+  // What other brokers may ask, and how packets reach them; null when this broker stays alone.
   [[nodiscard]] BrokerPeers* peers() { return peers_.get(); }
+  [[nodiscard]] raft::Transport* transport() { return transport_.get(); }
   // Whether Start has succeeded and Stop was not called.
   [[nodiscard]] bool ready() const { return ready_.load(std::memory_order_acquire); }
   // OK, or why this broker cannot do its work.
@@ -107,6 +113,7 @@ class Broker {
   ClusterView view_;
   std::unique_ptr<storage::StateStore> store_;
   std::unique_ptr<storage::DataDirectory> directory_;
+  std::unique_ptr<raft::Transport> transport_;
   std::unique_ptr<BrokerPeers> peers_;  // partitions, which go first, tell it what they led
   std::unique_ptr<PartitionHost> host_;
   std::unique_ptr<Controller> controller_;  // touched on the metadata partition's shard only

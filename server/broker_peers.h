@@ -43,6 +43,8 @@ class BrokerPeers final : public PeerService, private raft::PeerHubListener {
   explicit BrokerPeers(BrokerPeersParts parts);
   ~BrokerPeers() override;
 
+  // Before Start.
+  void SetSelf(BrokerInfo self) { parts_.self = std::move(self); }
   // Brokers to begin with; before Start.
   void SetKnown(std::vector<BrokerInfo> known) { parts_.known = std::move(known); }
   void Start();

@@ -18,6 +18,8 @@ namespace {
 using google::protobuf::MessageLite;
 
 constexpr uint32_t kReadRounds = 5;
+// Hints about who leads that one call follows.
+constexpr uint32_t kMostRedirects = 5;
 // A broker that says nothing for so long is passed over, though the call may last longer.
 constexpr Nanos kAttemptTimeout = 5 * kSecond;
 
@@ -35,6 +37,7 @@ struct ClientCore::CallState {
   size_t first_broker = 0;
   size_t asked = 0;  // in this round
   uint32_t rounds = 0;
+  uint32_t redirects = 0;
 };
 
 ClientCore::ClientCore(ClientOptions options)
@@ -124,7 +127,21 @@ void ClientCore::AfterAttempt(std::shared_ptr<CallState> call, const Status& sta
   } else {
     somebody_answered_ = false;
   }
-  const bool again = !status.ok() && status.retryable() && call->kind == CallKind::kRead;
+  // Decisions are the controller's, and whoever is asked says where that is.
+  const std::string leader(status.Detail("leader_address"));
+  if (status.reason() == "NOT_LEADER" && !leader.empty() && call->redirects++ < kMostRedirects &&
+      Now() < call->deadline) {
+    return CallAt(leader, call->method, *call->request, call->reply,
+                  std::max<Nanos>(call->deadline - Now(), kMillisecond),
+                  [this, call, broker](const Status& redirected, const std::string&) {
+                    AfterAttempt(call, redirected, broker);
+                  });
+  }
+  // While a controller is being elected nothing was done, so that a write may be asked again too.
+  const bool no_controller = status.reason() == "LEADER_UNKNOWN" ||
+                             status.reason() == "NOT_LEADER" || status.reason() == "STARTING";
+  const bool again =
+      !status.ok() && status.retryable() && (call->kind == CallKind::kRead || no_controller);
   if (!again || Now() >= call->deadline) return call->done(status, address);
   if (++call->asked < options_.bootstrap.size()) return Attempt(std::move(call));
   call->asked = 0;

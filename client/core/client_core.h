@@ -65,7 +65,8 @@ class ClientCore {
   using Done = std::function<void(const Status&, const std::string& address)>;
   // Asks the brokers of the bootstrap list in turn, beginning with the one that answered last.
   // kRead: goes on while nobody answers or the error is retryable, until `deadline`, five rounds at
-  // most. kWrite: sends once, to a broker that has just answered or answers a question first.
+  // most. kWrite: sends once, to a broker that has just answered or answers a question first, and
+  // again only where it was refused for want of the controller. Both follow hints to the leader.
   // `reply` is filled when the status is OK.
   void Call(CallKind kind, const std::string& method,
             std::shared_ptr<const google::protobuf::MessageLite> request,

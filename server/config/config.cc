@@ -85,7 +85,7 @@ absl::Status Config::Check() const {
 absl::Status Config::CheckAddresses() const {
   if (Flag("security.allow_anonymous")) return absl::OkStatus();
   for (const Entry& entry : entries_) {
-    if (entry.setting->type != SettingType::kAddress) continue;
+    if (entry.setting->type != SettingType::kAddress || entry.value.text.empty()) continue;
     if (IsLoopback(Address(entry.setting->key).host)) continue;
     return MakeError(
         Reason::CONFIG_FILE_INVALID, entry.source, ": ", entry.setting->key, " is ",

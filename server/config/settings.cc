@@ -52,13 +52,23 @@ constexpr auto kSettings = std::to_array<Setting>({
      .description = "Address that clients are told for this broker. Empty: the one they dialled."},
     {.key = "peer.address",
      .type = SettingType::kAddress,
-     .initial = "127.0.0.1:9641",
-     .description = "Where the other brokers connect. Port 0 takes a free one and logs it."},
+     .initial = "",
+     .description =
+         "Where other brokers connect, such as 127.0.0.1:9641. Port 0 takes a free one and "
+         "logs it. Empty: this broker stays alone."},
     {.key = "peer.advertise",
      .type = SettingType::kText,
      .initial = "",
      .description = "Address, host:port, that other brokers are told for this one. Empty: "
                     "peer.address, which then must not be a wildcard such as 0.0.0.0."},
+    {.key = "bootstrap.nodes",
+     .type = SettingType::kText,
+     .initial = "",
+     .description =
+         "The brokers that a cluster begins with, as node@host:port of peer.address, the "
+         "same on each: 1@db1:9641, 2@db2:9641, 3@db3:9641. A new data directory founds a "
+         "cluster if it is the first of them and the others are empty, else joins the one "
+         "they know. Empty: a new directory founds a cluster by itself."},
     {.key = "security.allow_anonymous",
      .type = SettingType::kFlag,
      .initial = "false",
@@ -272,7 +282,8 @@ absl::StatusOr<SettingValue> ParseSetting(const Setting& setting, std::string_vi
   if (!number) return refuse();
   if (HasRange(setting) && (*number < setting.min || *number > setting.max)) return refuse();
   if (setting.type == SettingType::kChoice && !IsChoice(setting.choices, text)) return refuse();
-  if (setting.type == SettingType::kAddress && !ParseHostPort(text).ok()) return refuse();
+  const bool unset = text.empty() && setting.initial.empty();
+  if (setting.type == SettingType::kAddress && !unset && !ParseHostPort(text).ok()) return refuse();
   if (setting.required && text.empty()) return refuse();
   return SettingValue{std::string(text), *number};
 }

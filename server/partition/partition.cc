@@ -205,7 +205,15 @@ void Partition::OnCommitted(Index index, Offset high_watermark) {
   ApplyTrims(index);
   if (review_timer_ == TimerId{}) ArmReview();
   WakeReaders();
-  if (commit_listener_) commit_listener_(index);
+  OnDurable();
+}
+
+// A follower may hear that an entry is committed before its own disk has it.
+void Partition::OnDurable() {
+  const Index foldable = foldable_index();
+  if (foldable <= foldable_told_) return;
+  foldable_told_ = foldable;
+  if (commit_listener_) commit_listener_(foldable);
 }
 
 void Partition::OnRoleChange(const raft::RoleChange& change) {

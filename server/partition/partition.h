@@ -131,8 +131,7 @@ class Partition final : private raft::GroupListener {
   // while there is no leader, or one that is not confirmed.
   [[nodiscard]] absl::Status WhyNotServing() const;
 
-  // Called after every advance of the commit index with the last committed index; at most one
-  // listener.
+  // Called after every advance of the foldable index, with it; at most one listener.
   void SetCommitListener(absl::AnyInvocable<void(Index)> listener);
   // Last index that folds may apply: committed, and durable in this replica's own journal.
   [[nodiscard]] Index foldable_index() const;
@@ -166,6 +165,7 @@ class Partition final : private raft::GroupListener {
   void OnCommitted(Index index, Offset high_watermark) override;
   void OnProposal(raft::ProposalResult result) override;
   void OnRoleChange(const raft::RoleChange& change) override;
+  void OnDurable() override;
   void OnLeadershipConfirmed() override;
   void OnRead(raft::ReadResult result) override;
   void OnPrepareInstall(const raft::PrepareInstall& prepare) override;
@@ -246,6 +246,7 @@ class Partition final : private raft::GroupListener {
   NodeId noted_leader_;  // in the view
   TimerId first_election_;
   absl::AnyInvocable<void(Index)> commit_listener_;
+  Index foldable_told_;
   // Guards posted tasks against a partition that is gone.
   std::shared_ptr<Partition*> self_;
 };

@@ -83,7 +83,11 @@ BrokerProcess::~BrokerProcess() {
   // Pages may be looking at the broker.
   http_.reset();
   grpc_.reset();
+  if (peer_door_ != nullptr) peer_door_->SetService(nullptr);
   broker_.reset();
+  formation_.reset();
+  peer_client_.reset();
+  peer_door_.reset();
 }
 
 bool BrokerProcess::RequestStop() {
@@ -146,12 +150,36 @@ absl::Status BrokerProcess::OpenBroker() {
   if (!cluster.empty() && !ClusterId::Parse(cluster, &options.directory.expected_cluster))
     return MakeError(Reason::CONFIG_FILE_INVALID, "cluster_id is \"", cluster,
                      "\", which is not the id of a cluster");
+  bool formed = false;
+  if (peer_door_ != nullptr) {
+    options.peer_client = peer_client_.get();
+    options.make_transport = [this](const storage::DataDirectory& directory) {
+      return MakeTransport(directory);
+    };
+    absl::StatusOr<storage::DirectoryGlance> glance =
+        storage::GlanceAtDirectory(RealFileSystem(), view_.data_dir);
+    if (!glance.ok()) return PathError(glance.status());
+    if (!glance->identity && glance->empty) {
+      for (uint8_t& byte : options.directory.new_directory.bytes)
+        byte = static_cast<uint8_t>(random_->Next());
+      VARVE_ASSIGN_OR_RETURN(Formed entry, FormCluster(*glance, options.directory.new_directory));
+      formed = true;
+      if (!entry.founds) options.directory.expected_cluster = entry.cluster;
+      options.entry = {entry.founds, entry.metadata_epoch, std::move(entry.known)};
+    }
+  }
   absl::StatusOr<std::unique_ptr<Broker>> opened = Broker::Open(
       RealFileSystem(), RealClock(), *random_,
       Broker::StoreOpener([this] { return OpenFoldStore(RealFileSystem(), view_.data_dir); }),
       std::move(options), executors_);
   if (!opened.ok()) return PathError(opened.status());
   broker_ = *std::move(opened);
+  // A start that ended between the directory and its place in the cluster is gone on with.
+  if (peer_door_ != nullptr && !formed && !broker_->in_cluster()) {
+    const storage::DirectoryIdentity& made = broker_->directory().identity();
+    VARVE_ASSIGN_OR_RETURN(Formed entry, FormCluster({true, made}, made.directory));
+    broker_->SetEntry({entry.founds, entry.metadata_epoch, std::move(entry.known)});
+  }
   view_.broker.store(broker_.get(), std::memory_order_release);
   const storage::DirectoryIdentity& identity = broker_->directory().identity();
   const storage::RecoveryReport& report = broker_->directory().recovery();
@@ -199,7 +227,9 @@ absl::Status BrokerProcess::Announce() {
        {"after_ms", (RealClock().Now() - begun_) / kMillisecond}});
   if (ready_file_.empty()) return absl::OkStatus();
   return ReplaceFile(RealFileSystem(), ready_file_,
-                     StrCat("grpc=", grpc, " http=", http, " pid=", ::getpid(), "\n"));
+                     StrCat("grpc=", grpc, " http=", http,
+                            peer_door_ == nullptr ? "" : StrCat(" peer=", PeerAddress()),
+                            " pid=", ::getpid(), "\n"));
 }
 
 absl::Status BrokerProcess::StartDoorsAndBroker() {
@@ -210,10 +240,13 @@ absl::Status BrokerProcess::StartDoorsAndBroker() {
   VARVE_RETURN_IF_ERROR(ProbeAddress(address.host, address.port));
   VARVE_RETURN_IF_ERROR(OpenHttp());
   MakeExecutors();
+  VARVE_RETURN_IF_ERROR(OpenPeerDoor());
   VARVE_RETURN_IF_ERROR(OpenBroker());
   VARVE_ASSIGN_OR_RETURN(grpc_,
                          GrpcServer::Start({.address = FormatHostPort(address.host, address.port)},
                                            broker_->service(), RealClock(), *timers_));
+  SetAddresses();
+  if (peer_door_ != nullptr) peer_door_->SetService(broker_->peers());
   return StartBroker();
 }
 
@@ -258,6 +291,7 @@ absl::Status BrokerProcess::Drain() {
   view_.draining.store(true, std::memory_order_release);
   grpc_->SetServing(false);
   grpc_->Shutdown(config_.Number("drain_timeout"));
+  if (peer_door_ != nullptr) peer_door_->SetService(nullptr);
   broker_->Stop([this](absl::Status status) {
     std::lock_guard lock(mutex_);
     stopped_ = std::move(status);

@@ -15,17 +15,20 @@
 #include "server/broker.h"
 #include "server/config/config.h"
 #include "server/http/http_server.h"
+#include "server/metadata/formation.h"
 #include "server/process/admin_pages.h"
 #include "server/rpc/grpc_server.h"
+#include "server/rpc/peer_door.h"
 
 namespace varve::server {
 
 // Run blocks; RequestStop is thread-safe and may come at any time. One Run per object. After a Run
 // that failed the object must not be destroyed while the process goes on: end the process.
 //
-// Order: the HTTP door first (so that a long recovery can be watched), then the data directory, the
-// gRPC door, the broker. Down: ready is withdrawn, the gRPC door drains, the broker makes
-// everything durable, the HTTP door closes last.
+// Order: the HTTP door first (so that a long recovery can be watched), then the door for other
+// brokers (so that they learn that the process lives), the data directory, which a new broker makes
+// only when it knows its cluster, the gRPC door, the broker. Down: ready is withdrawn, the gRPC
+// door drains, the broker makes everything durable, the HTTP door closes last.
 class BrokerProcess {
  public:
   BrokerProcess(Config config, std::string ready_file);
@@ -40,6 +43,14 @@ class BrokerProcess {
   absl::Status StartDoorsAndBroker();
   absl::Status OpenHttp();
   absl::Status OpenBroker();
+  absl::Status OpenPeerDoor();
+  // process_cluster.cc: finds out how a new directory comes into its cluster; blocks until then.
+  absl::StatusOr<Formed> FormCluster(const storage::DirectoryGlance& glance, DirectoryId directory);
+  void SetAddresses();
+  [[nodiscard]] std::unique_ptr<raft::Transport> MakeTransport(
+      const storage::DataDirectory& directory);
+  [[nodiscard]] std::string PeerAddress() const;
+  [[nodiscard]] std::string ClientAddress() const;
   absl::Status StartBroker();
   absl::Status Announce();
   void WatchUntilStop();
@@ -65,6 +76,10 @@ class BrokerProcess {
   BrokerExecutors executors_;
   Executor* timers_ = nullptr;
   AdminView view_;
+  Executor* peer_loop_ = nullptr;
+  std::unique_ptr<PeerDoor> peer_door_;
+  std::unique_ptr<PeerClient> peer_client_;
+  std::unique_ptr<Formation> formation_;
   std::unique_ptr<Broker> broker_;
   std::unique_ptr<GrpcServer> grpc_;
   std::unique_ptr<HttpServer> http_;

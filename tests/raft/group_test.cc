@@ -27,6 +27,7 @@ class RecordingListener final : public GroupListener {
   void OnCommitted(Index index, Offset high_watermark) override {
     Hear(StrCat("committed ", index, " up to ", high_watermark));
   }
+  void OnDurable() override {}
   void OnLeadershipConfirmed() override { Hear("confirmed"); }
   void OnProposal(ProposalResult result) override {
     if (!std::holds_alternative<ProposalAccepted>(result.result)) ++finals[result.id];

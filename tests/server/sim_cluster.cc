@@ -113,13 +113,14 @@ void SimNode::OpenBroker(const Formed* formed) {
   executors.storage.reader = Make("reader");
   executors.background = Make("background");
   executors.peers = Make("peers");
-  transport_ = network_.NewTransport(id_);
   BrokerOptions options;
   options.directory.path = "data";
   options.directory.node = id_;
   options.advertised_address = ClientAddress(id_);
   options.peer_address = PeerAddress(id_);
-  options.transport = transport_.get();
+  options.make_transport = [this](const storage::DataDirectory&) {
+    return network_.NewTransport(id_);
+  };
   options.peer_client = client_.get();
   if (formed != nullptr) {
     options.directory.new_directory = self_.directory;
@@ -146,7 +147,6 @@ void SimNode::Crash(bool power_loss) {
   calls_.Leave(PeerAddress(id_));
   broker_.reset();
   formation_.reset();
-  transport_.reset();
   client_.reset();
   executors_.clear();
   if (power_loss) {

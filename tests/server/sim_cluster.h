@@ -77,7 +77,6 @@ class SimNode {
   std::shared_ptr<storage::MemoryStateDisk> state_disk_;
   std::vector<std::unique_ptr<Executor>> executors_;
   Executor* home_ = nullptr;
-  std::unique_ptr<raft::Transport> transport_;
   std::unique_ptr<PeerClient> client_;
   std::unique_ptr<Formation> formation_;
   std::unique_ptr<Broker> broker_;

@@ -49,6 +49,7 @@ class ShellNode final : public GroupRouter, public PeerHubListener {
     size_t* refused = nullptr;
     void OnRoleChange(const RoleChange&) override {}
     void OnCommitted(Index, Offset) override {}
+    void OnDurable() override {}
     void OnLeadershipConfirmed() override {}
     void OnProposal(ProposalResult result) override {
       if (std::holds_alternative<ProposalCommitted>(result.result)) ++results_committed;
