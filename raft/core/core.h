@@ -141,6 +141,7 @@ class Core {
     Index index;
   };
   struct Leadership {
+    Leadership() {}  // not defaulted: clang 14 takes it for not constructible within Core
     Index barrier;  // first entry of the term
     bool confirmed = false;
     std::map<ReplicaId, Progress> followers;
