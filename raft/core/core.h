@@ -142,7 +142,7 @@ class Core {
   };
   struct Leadership {
     Leadership() {}  // not defaulted: clang 14 takes it for not constructible within Core
-    Index barrier;  // first entry of the term
+    Index barrier;   // first entry of the term
     bool confirmed = false;
     std::map<ReplicaId, Progress> followers;
     uint64_t heartbeat_elapsed = 0;
