@@ -11,6 +11,7 @@
 #include "storage/format/file_header.h"
 #include "storage/format/journal_mark.h"
 #include "storage/inspect_files.h"
+#include "storage/segment_names.h"
 
 namespace varve::storage {
 namespace {
@@ -220,8 +221,12 @@ void Inspection::WalkGroups() {
   }
   for (const auto& [group, record] : replicas_.records()) {
     if (seen.contains(group)) continue;
-    InspectedGroup missing{
-        .group = group, .record = record, .segments = {}, .indexes = {}, .others = {}};
+    InspectedGroup missing{.group = group,
+                           .record = record,
+                           .segments = {},
+                           .indexes = {},
+                           .states = {},
+                           .others = {}};
     FindMissing(missing);
     report_.groups.push_back(std::move(missing));
   }
@@ -242,8 +247,12 @@ InspectedGroup Inspection::WalkGroup(GroupId group, const std::string& name) {
       logs.emplace(stem, entry);
     } else if (!entry.is_directory && entry.name.ends_with(".idx")) {
       indexes.emplace(stem, entry);
-    } else if (entry.name.ends_with(".state")) {
-      out.others.push_back(FindingOf(entry.name, entry.size));
+    } else if (const auto state = ParseStateFileName(entry.name.substr(name.size() + 1));
+               state && !entry.is_directory) {
+      InspectedState found{FindingOf(entry.name, entry.size), *state, {}};
+      InspectState(files_, report_.path, identity(), group, out.record ? &*out.record : nullptr,
+                   options_.verify, &found);
+      out.states.push_back(std::move(found));
     } else {
       out.others.push_back(UnknownFile(entry.name, entry.size));
     }

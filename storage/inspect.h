@@ -2,8 +2,8 @@
 //
 // Reads only: nothing in the directory is created, changed or locked for longer than a look at
 // whether somebody holds the lock. A directory in use may be inspected; what is being written
-// meanwhile may then look torn. Memory is bounded by one journal commit, one entry, and the report
-// itself. Not thread-safe, blocks; for tools, never for a broker's threads.
+// meanwhile may then look torn. Memory is bounded by one journal commit, one entry, one saved
+// state, and the report itself. Not thread-safe, blocks; for tools, never for a broker's threads.
 #ifndef VARVE_STORAGE_INSPECT_H_
 #define VARVE_STORAGE_INSPECT_H_
 
@@ -18,6 +18,7 @@
 #include "common/entry.h"
 #include "common/file_system.h"
 #include "storage/journal.h"
+#include "storage/partition_log.h"
 
 namespace varve::storage {
 
@@ -102,13 +103,21 @@ struct InspectedIndex {
   uint64_t rows = 0;  // valid ones
 };
 
+// A saved derived state.
+struct InspectedState {
+  FileFinding finding;
+  SavedState name;
+  StateSummary summary;  // when it was verified and is ok
+};
+
 struct InspectedGroup {
   GroupId group;
   std::optional<ReplicaRecord>
       record;  // after every valid frame of the journal; none: not a replica
   std::vector<InspectedSegment> segments;
   std::vector<InspectedIndex> indexes;
-  std::vector<FileFinding> others;  // saved states and what does not belong here
+  std::vector<InspectedState> states;
+  std::vector<FileFinding> others;  // what does not belong here
 };
 
 // What a start of the broker would do, in short.

@@ -99,6 +99,10 @@ void InspectSegment(FileSystem& files, const std::string& directory,
 std::vector<InspectedIndexRow> InspectIndex(FileSystem& files, const std::string& directory,
                                             const DirectoryIdentity* identity, GroupId group,
                                             InspectedIndex* out);
+// A saved state; `record` is that of its group, null when there is none.
+void InspectState(FileSystem& files, const std::string& directory,
+                  const DirectoryIdentity* identity, GroupId group, const ReplicaRecord* record,
+                  bool verify, InspectedState* out);
 
 // Names of the formats page.
 std::string InspectedSegmentName(Offset base_offset,

@@ -133,11 +133,12 @@ void PrintMarks(const PeerMarks& peers, std::ostream& out) {
 }
 
 void PrintSegments(const InspectReport& report, std::ostream& out) {
-  Table table({"segment or index", "bytes", "entries", "indices", "offsets", "valid to",
+  Table table({"segment, index or state", "bytes", "entries", "indices", "offsets", "valid to",
                "synced to", "state"});
   bool any = false;
   for (const InspectedGroup& group : report.groups) {
-    any |= !group.segments.empty() || !group.indexes.empty() || !group.others.empty();
+    any |= !group.segments.empty() || !group.indexes.empty() || !group.states.empty() ||
+           !group.others.empty();
     for (const InspectedSegment& s : group.segments) {
       table.Add({s.finding.path, Number(s.finding.bytes), Number(s.frames),
                  s.first ? StrCat(s.first->first_index, "-", s.last->last_index) : "-",
@@ -147,6 +148,10 @@ void PrintSegments(const InspectReport& report, std::ostream& out) {
     for (const InspectedIndex& i : group.indexes) {
       table.Add({i.finding.path, Number(i.finding.bytes), StrCat(i.rows, " rows"), "", "", "", "",
                  State(i.finding)});
+    }
+    for (const InspectedState& s : group.states) {
+      table.Add({s.finding.path, Number(s.finding.bytes), StrCat(s.summary.digest.items, " items"),
+                 StrCat("-", s.name.index), "", "", "", State(s.finding)});
     }
     for (const FileFinding& f : group.others)
       table.Add({f.path, Number(f.bytes), "", "", "", "", "", State(f)});
@@ -200,6 +205,7 @@ uint64_t InspectReport::CountDamage() const {
   for (const auto& group : groups) {
     for (const auto& segment : group.segments) add(segment.finding);
     for (const auto& index : group.indexes) add(index.finding);
+    for (const auto& state : group.states) add(state.finding);
     for (const auto& other : group.others) add(other);
   }
   for (const auto& finding : trash) add(finding);

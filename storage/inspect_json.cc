@@ -150,11 +150,9 @@ Json Segment(const InspectedSegment& s) {
 }
 
 Json Group(const InspectedGroup& group) {
-  Json out = {{"group", group.group.value()},
-              {"replica", nullptr},
-              {"segments", Json::array()},
-              {"indexes", Json::array()},
-              {"others", Json::array()}};
+  Json out = {{"group", group.group.value()}, {"replica", nullptr},
+              {"segments", Json::array()},    {"indexes", Json::array()},
+              {"states", Json::array()},      {"others", Json::array()}};
   if (group.record) out["replica"] = Record(*group.record);
   for (const InspectedSegment& segment : group.segments)
     out["segments"].push_back(Segment(segment));
@@ -163,6 +161,14 @@ Json Group(const InspectedGroup& group) {
     row["file_number"] = index.number.value();
     row["rows"] = index.rows;
     out["indexes"].push_back(std::move(row));
+  }
+  for (const InspectedState& state : group.states) {
+    Json row = Finding(state.finding);
+    row["index"] = state.name.index.value();
+    row["term"] = state.name.term.value();
+    row["next_offset"] = state.summary.at.next_offset.value();
+    row["items"] = state.summary.digest.items;
+    out["states"].push_back(std::move(row));
   }
   for (const FileFinding& finding : group.others) out["others"].push_back(Finding(finding));
   return out;

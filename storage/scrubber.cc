@@ -5,6 +5,8 @@
 
 #include "common/error.h"
 #include "storage/format/file_header.h"
+#include "storage/segment_names.h"
+#include "storage/state_files.h"
 
 namespace varve::storage {
 namespace {
@@ -104,6 +106,10 @@ bool Scrubber::FindNext() {
       if (!IsBehind(replica->group, *placed.segment)) continue;
       const uint64_t end = JudgedEnd(*replica, placed);
       if (end <= kFileHeaderBytes) continue;
+      if (group_ != replica->group) {
+        for (const SavedState& state : UsableStates(*replica))
+          states_.push_back({replica, placed.segment->context(), state});
+      }
       group_ = replica->group;
       index_ = placed.segment->first_index();
       const bool active = &placed == &replica->segments.back();
@@ -121,6 +127,10 @@ bool Scrubber::FindNext() {
 }
 
 void Scrubber::Step() {
+  if (place_.segment == nullptr && !states_.empty()) {
+    VerifyState();
+    return Arm(WaitBetweenPieces());
+  }
   if (place_.segment == nullptr && !FindNext()) {
     {
       std::lock_guard lock(mutex_);
@@ -151,6 +161,35 @@ void Scrubber::VerifyPiece() {
   if (status.ok() && place_.next.position < place_.end) return;
   if (!status.ok()) Report(status);
   place_ = {};
+}
+
+// One that nobody needs any more may go meanwhile.
+void Scrubber::VerifyState() {
+  const StatePlace place = std::move(states_.front());
+  states_.pop_front();
+  const std::string path = JoinPath(place.replica->directory, StateFileName(place.name));
+  const auto read = ReadStateFile(place.context.files, place.context.identity, path,
+                                  place.replica->group, place.name, nullptr);
+  if (!read.ok() && ReasonOf(read.status()) == Reason::DATA_LOSS) {
+    std::lock_guard lock(place.replica->mutex);
+    if (place.replica->removed || std::erase(place.replica->states, place.name) == 0) return;
+  }
+  {
+    std::lock_guard lock(mutex_);
+    if (read.ok()) {
+      stats_.bytes += kFileHeaderBytes + read->size();
+    } else if (ReasonOf(read.status()) == Reason::DISK_FAILED) {
+      ++stats_.errors;
+    } else if (ReasonOf(read.status()) == Reason::DATA_LOSS) {
+      ++stats_.damaged;
+    }
+  }
+  if (ReasonOf(read.status()) != Reason::DATA_LOSS) return;
+  const ScrubFinding finding{
+      place.replica->group,
+      path,
+      {place.name.index, place.name.index, std::string(MessageOf(read.status()))}};
+  for (Listener& listener : listeners_) listener(finding);
 }
 
 // The file may have left the log while it was read, or what was read may have been cut off and

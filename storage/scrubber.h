@@ -3,6 +3,7 @@
 #ifndef VARVE_STORAGE_SCRUBBER_H_
 #define VARVE_STORAGE_SCRUBBER_H_
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -28,7 +29,9 @@ struct ScrubStats {
 
 struct ScrubFinding {
   GroupId group;
-  std::string path;  // of the segment
+  // Of the segment, or of a saved state: then the range is the entry of its name, and nothing is
+  // refused, since an older state serves.
+  std::string path;
   // The first entry does not verify, what follows was not looked at. Of a closed segment the range
   // is refused from now on, as after a recovery that finds it. Of the active one, which goes on, a
   // read gives what verifies.
@@ -37,6 +40,8 @@ struct ScrubFinding {
 
 // A pass takes about `period`: pieces of one pass are spread evenly over it. What is verified is
 // what a read gives; a page that is still in memory says nothing about the disk below.
+//
+// Saved states are verified, too; a damaged one is of no more use until it is saved again.
 //
 // Of the active segment what lies below the sync point: the journal has the rest. Damage in it is
 // named once while it is active and once more when the segment was closed, but counted once.
@@ -69,6 +74,11 @@ class Scrubber : public std::enable_shared_from_this<Scrubber> {
     Index last;                // in front of `end`, of an active one
     uint64_t truncations = 0;  // of the replica when `end` was taken
   };
+  struct StatePlace {
+    std::shared_ptr<ReplicaFiles> replica;
+    SegmentContext context;
+    SavedState name;
+  };
   void Arm(Nanos wait);
   void Step();
   // How far the segment may be judged now; 0: not at all. The replica's mutex is held.
@@ -80,6 +90,7 @@ class Scrubber : public std::enable_shared_from_this<Scrubber> {
   [[nodiscard]] Nanos WaitBetweenPieces() const;
   void BeginPass();
   void VerifyPiece();
+  void VerifyState();
   void Report(const absl::Status& why);
   // Of a closed segment; the replica's mutex is held.
   void Refuse(const DamagedRange& range, PlacedSegment* placed, const absl::Status& why);
@@ -94,6 +105,7 @@ class Scrubber : public std::enable_shared_from_this<Scrubber> {
   GroupId group_;  // where the pass is
   Index index_;
   Place place_;
+  std::deque<StatePlace> states_;  // of the replica under way, still to be verified
   MonoTime begun_;
   std::set<FileNumber> named_;  // damaged segments that are active, or were when they were named
 

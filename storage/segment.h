@@ -110,6 +110,8 @@ class Segment {
   absl::StatusOr<std::vector<Entry>> Read(WalkStart start, uint64_t end, Index from, Index through,
                                           std::optional<Offset> skip_to, size_t max_bytes);
 
+  [[nodiscard]] const SegmentContext& context() const { return context_; }
+
  private:
   absl::Status CheckHeader();
   absl::Status RemoveIndex();

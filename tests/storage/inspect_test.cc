@@ -8,6 +8,8 @@
 
 #include "common/error.h"
 #include "common/executor.h"
+#include "storage/format/file_header.h"
+#include "storage/segment_names.h"
 #include "tests/storage/inspect_directory_maker.h"
 
 namespace varve::storage {
@@ -271,6 +273,45 @@ TEST_F(InspectTest, DeletedFilesAreMissed) {
   EXPECT_NE(RunCommand({path_}).exit_code, kInspectClean);
   SetUp();
   Remove(PathOf(closed_, ".idx"));  // derived
+  EXPECT_EQ(RunCommand({path_}).exit_code, kInspectClean);
+}
+
+TEST_F(InspectTest, SavedStatesAreVerifiedAndJudged) {
+  const EntryHeader& last = active_.entries[1].header;
+  const SavedState name{last.last_index, last.term};
+  const StatePosition at{kMadeGroup, last.last_index, last.term, last.next_offset()};
+  FileHeader header;
+  header.kind = FileKind::kDerivedState;
+  header.identity = identity_;
+  header.group = kMadeGroup;
+  header.first_index = last.last_index;
+  StateItems items;
+  items.Put(StateSection::kProducers, "p", "v");
+  const std::string whole = EncodeFileHeader(header) + EncodeState(at, items);
+  const std::string path = StrCat(kGroupPath, "/", StateFileName(name));
+  Write(path, whole);
+  const InspectReport report = Inspect();
+  ASSERT_EQ(report.groups.at(0).states.size(), 1u);
+  const InspectedState& state = report.groups[0].states[0];
+  EXPECT_EQ(state.finding.verdict, Verdict::kOk) << state.finding.reason;
+  EXPECT_EQ(state.summary.digest, items.digest());
+  const auto run = RunCommand({path_, "--json"});
+  EXPECT_EQ(run.exit_code, kInspectClean);
+  const auto json = nlohmann::json::parse(run.out);
+  EXPECT_EQ(json["groups"][0]["states"][0]["items"], 1);
+  EXPECT_EQ(json["groups"][0]["states"][0]["index"], last.last_index.value());
+  for (size_t at_byte = 0; at_byte < whole.size(); at_byte += 37) {
+    std::string damaged = whole;
+    damaged[at_byte] = static_cast<char>(damaged[at_byte] ^ 2);
+    Write(path, damaged);
+    EXPECT_EQ(Inspect().groups.at(0).states.at(0).finding.verdict, Verdict::kCorrupt) << at_byte;
+  }
+  Write(path, whole.substr(0, whole.size() - 1));
+  EXPECT_EQ(RunCommand({path_}).exit_code, kInspectDamage);
+  Remove(path);
+  // Of an entry that the log does not have.
+  Write(StrCat(kGroupPath, "/", StateFileName({Index{1'000}, Term{1}})), whole);
+  EXPECT_EQ(Inspect().groups.at(0).states.at(0).finding.verdict, Verdict::kUnreferenced);
   EXPECT_EQ(RunCommand({path_}).exit_code, kInspectClean);
 }
 

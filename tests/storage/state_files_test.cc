@@ -326,6 +326,31 @@ TEST_F(StateFilesTest, AnInstallBringsTheStateAlong) {
   ExpectIs(Load(target), At(start));
 }
 
+// The scrubbing is not on by default in these tests.
+TEST_F(StateFilesTest, ScrubbingFindsADamagedOne) {
+  const Index start = SegmentStarts().at(2);
+  ASSERT_TRUE(SaveIndex(start).ok());
+  ASSERT_TRUE(SaveIndex(start + 1).ok());
+  host.scheduler.RunFor(10 * kSecond);
+  ASSERT_TRUE(host.Close().ok());
+  host.options.scrub_period = 100 * kSecond;
+  ASSERT_TRUE(host.Open().ok());
+  std::vector<ScrubFinding> findings;
+  host.directory->AddScrubListener([&](const ScrubFinding& f) { findings.push_back(f); });
+  host.scheduler.RunFor(250 * kSecond);
+  EXPECT_GE(host.directory->scrub_stats().passes, 1u);
+  EXPECT_TRUE(findings.empty());
+  ASSERT_TRUE(host.disk.Corrupt(PathOf(start), kFileHeaderBytes + 90, "damage").ok());
+  host.scheduler.RunFor(250 * kSecond);
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_EQ(findings[0].path, PathOf(start));
+  EXPECT_EQ(findings[0].range.first, start);
+  EXPECT_EQ(findings[0].range.last, start);
+  EXPECT_EQ(host.directory->scrub_stats().damaged, 1u);
+  EXPECT_TRUE(log().damaged_ranges().empty());
+  EXPECT_EQ(Saved(), (std::vector<Index>{start + 1}));
+}
+
 TEST_F(StateFilesTest, AStagedStateIsVerified) {
   std::unique_ptr<StagedLog> staged;
   target.OnShard([&] {
