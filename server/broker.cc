@@ -84,6 +84,7 @@ void Broker::MakePeers() {
       .controller = [this] { return controller_.get(); },
       .self = Self(),
       .known = options_.entry.known,
+      .report_image = options_.report_image,
   });
   host_->SetPeers(&peers_->hub());
 }

@@ -47,6 +47,8 @@ struct BrokerOptions {
   // made once the directory is open, and owned by the broker.
   std::function<std::unique_ptr<raft::Transport>(const storage::DataDirectory&)> make_transport;
   PeerClient* peer_client = nullptr;
+  // For the log: a directory, this one or another node's, is found to be a restored image.
+  std::function<void(NodeId node, const std::string& why)> report_image;
 };
 
 // The composition root: owns everything below the doors, in the order in which it is built, and

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/error.h"
+#include "server/mark_note.h"
 
 namespace varve::server {
 namespace {
@@ -44,7 +45,39 @@ void BrokerPeers::UpdatePeers() {
 // --- News of others
 // -------------------------------------------------------------------------------
 
-void BrokerPeers::OnHeartbeat(NodeId /*from*/, const raft::NodeHeartbeat& /*heartbeat*/) {}
+// Marks: what the node says of its directory, and what it remembers of this one.
+void BrokerPeers::OnHeartbeat(NodeId from, const raft::NodeHeartbeat& heartbeat) {
+  const auto note = DecodeMarkNote(heartbeat.note, from, parts_.self.node);
+  if (!note.ok()) return;
+  directories_[from] = note->said.now.directory;
+  if (note->remembered.complete()) JudgeSelf(from, note->remembered);
+  const storage::MarkFinding finding = parts_.directory.NotePeer(note->said);
+  if (!finding.suspect()) {
+    accused_.erase(from);
+  } else if (accused_.insert(from).second && parts_.report_image) {
+    parts_.report_image(from, finding.why);
+  }
+}
+
+// The first peer that remembers more than this directory has ends the trust in it.
+void BrokerPeers::JudgeSelf(NodeId from, const storage::PeerMark& remembered) {
+  if (suspect_) return;
+  const storage::MarkFinding finding = parts_.directory.JudgeSelf(remembered);
+  if (!finding.suspect()) return;
+  suspect_ = true;
+  const std::string why = StrCat("node ", from, " remembers more: ", finding.why);
+  parts_.directory.MarkAllSuspect(why, remembered, [](const absl::Status&) {});
+  parts_.host.ForEach([](Partition& partition) { partition.MakeSuspect(); });
+  if (parts_.report_image) parts_.report_image(parts_.self.node, why);
+}
+
+std::string BrokerPeers::NoteFor(NodeId node) {
+  MarkNote note;
+  note.said = parts_.directory.own_marks();
+  if (const auto at = directories_.find(node); at != directories_.end())
+    note.remembered = parts_.directory.MarkOf(node, at->second);
+  return EncodeMarkNote(note);
+}
 
 void BrokerPeers::OnLed(NodeId node, const raft::LedView::Changes& changes) {
   for (const raft::LedGroup& led : changes.led) parts_.view.NoteLeader(led.group, node, led.term);
@@ -52,9 +85,6 @@ void BrokerPeers::OnLed(NodeId node, const raft::LedView::Changes& changes) {
 }
 
 void BrokerPeers::OnLiveness(NodeId node, bool live) { parts_.view.SetLive(node, live); }
-
-raft::JournalMark BrokerPeers::OwnMark() { return {parts_.directory.process_epoch(), 0}; }
-raft::JournalMark BrokerPeers::SeenMark(NodeId /*node*/) { return {}; }
 
 // --- Questions of others
 // --------------------------------------------------------------------------

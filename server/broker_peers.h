@@ -4,7 +4,9 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -34,6 +36,8 @@ struct BrokerPeersParts {
   BrokerInfo self;
   // Brokers to begin with, until the metadata names them.
   std::vector<BrokerInfo> known;
+  // For the log: why this directory, or another node's, is found to be a restored image.
+  std::function<void(NodeId node, const std::string& why)> report_image;
 };
 
 // Thread-safe. Answers other brokers' questions, tells the hub who the others are, and asks the
@@ -61,14 +65,17 @@ class BrokerPeers final : public PeerService, private raft::PeerHubListener {
   void OnHeartbeat(NodeId from, const raft::NodeHeartbeat& heartbeat) override;
   void OnLed(NodeId node, const raft::LedView::Changes& changes) override;
   void OnLiveness(NodeId node, bool live) override;
-  raft::JournalMark OwnMark() override;
-  raft::JournalMark SeenMark(NodeId node) override;
+  std::string NoteFor(NodeId node) override;
+  void JudgeSelf(NodeId from, const storage::PeerMark& remembered);
 
   void ArmRegistration(Nanos wait);
   void Register();
 
   BrokerPeersParts parts_;
   raft::PeerHub hub_;
+  std::map<NodeId, DirectoryId> directories_;  // as the nodes name them; on `home`
+  std::set<NodeId> accused_;                   // said less than is remembered of them; on `home`
+  bool suspect_ = false;
   std::atomic<bool> stopped_{false};
   std::shared_ptr<BrokerPeers*> self_;
 };

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -38,12 +39,8 @@ struct TableVersion {
   auto operator<=>(const TableVersion&) const = default;
 };
 
-// The highest that a node saw of another's journal (DESIGN section 5, replica identity).
-struct JournalMark {
-  uint64_t process_epoch = 0;
-  uint64_t durable_sequence = 0;
-  bool operator==(const JournalMark&) const = default;
-};
+// Most bytes of what the owner of a hub adds to each heartbeat.
+inline constexpr size_t kMaxNoteBytes = 1'024;
 
 // One for each pair of nodes and direction, ten times a second, whatever their groups do.
 struct NodeHeartbeat {
@@ -55,8 +52,7 @@ struct NodeHeartbeat {
   std::vector<LedGroup> led;     // by group
   std::vector<GroupId> not_led;  // not any more; by group
   TableVersion known;            // of the receiver's table
-  JournalMark own;               // the sender's
-  JournalMark seen;              // highest that the sender saw of the receiver's
+  std::string note;              // of the sender's owner for the receiver's: marks of directories
   WallTime clock;                // the sender's
   uint64_t recovery_number = 0;  // of the cluster
   bool operator==(const NodeHeartbeat&) const = default;

@@ -223,13 +223,6 @@ TableVersion GetVersion(ByteReader* in) {
   return version;
 }
 
-JournalMark GetMark(ByteReader* in) {
-  JournalMark mark;
-  mark.process_epoch = in->Get<uint64_t>();
-  mark.durable_sequence = in->Get<uint64_t>();
-  return mark;
-}
-
 absl::Status GetLedGroups(ByteReader* in, NodeHeartbeat* out) {
   const auto led = in->Get<uint32_t>();
   const auto not_led = in->Get<uint32_t>();
@@ -263,8 +256,9 @@ absl::StatusOr<NodeHeartbeat> GetHeartbeat(std::string_view bytes) {
   out.base = in.Get<uint64_t>();
   out.through = in.Get<uint64_t>();
   out.known = GetVersion(&in);
-  out.own = GetMark(&in);
-  out.seen = GetMark(&in);
+  const std::string_view note = in.GetSized();
+  if (note.size() > kMaxNoteBytes) return Bad("a note of ", note.size(), " bytes");
+  out.note = std::string(note);
   out.clock = WallTime{in.Get<int64_t>()};
   out.recovery_number = in.Get<uint64_t>();
   VARVE_RETURN_IF_ERROR(GetLedGroups(&in, &out));

@@ -124,18 +124,12 @@ void PutVersion(const TableVersion& version, ByteWriter* out) {
   out->Put(version.generation);
 }
 
-void PutMark(const JournalMark& mark, ByteWriter* out) {
-  out->Put(mark.process_epoch);
-  out->Put(mark.durable_sequence);
-}
-
 void PutHeartbeat(const NodeHeartbeat& heartbeat, ByteWriter* out) {
   PutVersion(heartbeat.newest, out);
   out->Put(heartbeat.base);
   out->Put(heartbeat.through);
   PutVersion(heartbeat.known, out);
-  PutMark(heartbeat.own, out);
-  PutMark(heartbeat.seen, out);
+  out->PutSized(heartbeat.note);
   out->Put(heartbeat.clock.value());
   out->Put(heartbeat.recovery_number);
   out->Put(static_cast<uint32_t>(heartbeat.led.size()));

@@ -148,8 +148,7 @@ NodeHeartbeat PeerHub::MakeHeartbeat(NodeId node, const Peer& peer) {
   heartbeat.newest = {options_.process_epoch, table_.newest()};
   table_.WriteChanges(peer.acked, &heartbeat);
   heartbeat.known = peer.view.known();
-  heartbeat.own = listener_.OwnMark();
-  heartbeat.seen = listener_.SeenMark(node);
+  heartbeat.note = listener_.NoteFor(node);
   heartbeat.clock = clock_.Wall();
   heartbeat.recovery_number = options_.recovery_number;
   return heartbeat;

@@ -44,9 +44,8 @@ class PeerHubListener {
   // Who leads what, as that node says.
   virtual void OnLed(NodeId node, const LedView::Changes& changes) = 0;
   virtual void OnLiveness(NodeId node, bool live) = 0;
-  // Marks to send with the next heartbeat to the node.
-  virtual JournalMark OwnMark() = 0;
-  virtual JournalMark SeenMark(NodeId node) = 0;
+  // What goes with the next heartbeat to the node, at most kMaxNoteBytes.
+  virtual std::string NoteFor(NodeId node) = 0;
 };
 
 struct PeerHubStats {

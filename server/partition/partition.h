@@ -92,6 +92,8 @@ class Partition final : private raft::GroupListener {
   // The disk stalls, or is full, or is not any more.
   void SetDiskSlow(bool slow);
   void SetDiskFull(bool full);
+  // The directory lost what it had acknowledged: no vote, no acknowledgement from here on.
+  void MakeSuspect();
   // Damage was found: closed segments that hold it are fetched from another replica.
   void RepairDamage();
   void Stop();

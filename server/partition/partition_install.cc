@@ -32,6 +32,8 @@ void Partition::TransferLeadership(ReplicaId target) { raft_->Give(raft::Transfe
 void Partition::SetDiskSlow(bool slow) { raft_->Give(raft::DiskSlow{slow}); }
 void Partition::SetDiskFull(bool full) { raft_->Give(raft::DiskFull{full}); }
 
+void Partition::MakeSuspect() { raft_->Give(raft::DiskSuspect{}); }
+
 void Partition::OnRead(raft::ReadResult /*result*/) {}
 
 void Partition::OnRefusedMessage(const raft::RefusedMessage& /*refused*/) { ++refused_messages_; }

@@ -156,6 +156,11 @@ absl::Status BrokerProcess::OpenBroker() {
     options.make_transport = [this](const storage::DataDirectory& directory) {
       return MakeTransport(directory);
     };
+    options.report_image = [](NodeId node, const std::string& why) {
+      Log(LogLevel::kError, "storage",
+          "a data directory went back in time: its replicas neither vote nor acknowledge",
+          {{"node", node.value()}, {"because", why}});
+    };
     absl::StatusOr<storage::DirectoryGlance> glance =
         storage::GlanceAtDirectory(RealFileSystem(), view_.data_dir);
     if (!glance.ok()) return PathError(glance.status());

@@ -191,5 +191,40 @@ TEST(ClusterTest, AWipedBrokerComesBackUnderANewEpoch) {
   EXPECT_EQ(*cluster.ReadAll("t", 0), std::vector<std::string>{"kept"});
 }
 
+// A directory that is put back from an older image is whole; the others know better.
+TEST(ClusterTest, ARestoredImageIsSuspectAsSoonAsAPeerAnswers) {
+  SimCluster cluster(6, 3);
+  ASSERT_TRUE(cluster.AwaitReady());
+  cluster.scheduler.RunFor(3 * kSecond);
+  ASSERT_TRUE(cluster.CreateTopic("t", 1, 3).ok());
+  ASSERT_TRUE(cluster.Append("t", 0, "one").ok());
+  cluster.scheduler.RunFor(kSecond);
+  const size_t restored = (*cluster.Controller() + 1) % 3;
+  cluster.node(restored).Crash();
+  const auto image = cluster.node(restored).TakeImage();
+  cluster.node(restored).Start();
+  ASSERT_TRUE(cluster.AwaitReady());
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(cluster.Append("t", 0, StrCat("later ", i)).ok());
+  cluster.scheduler.RunFor(2 * kSecond);
+  cluster.node(restored).Crash();
+  cluster.node(restored).RestoreImage(image);
+  cluster.node(restored).Start();
+  cluster.scheduler.RunFor(3 * kSecond);
+  ASSERT_TRUE(cluster.node(restored).has_broker());
+  const GroupId group =
+      *cluster.node((restored + 1) % 3).broker().catalogue().FindGroup("t", PartitionId(0));
+  // The data group is opened only when the metadata that the image knows committed names it.
+  for (const GroupId each : {kMetadataGroup, group}) {
+    absl::Status suspicion = MakeError(Reason::REPLICA_SUSPECT, "not open");
+    cluster.node(restored).broker().partitions().With(each, [&](Partition* partition) {
+      if (partition != nullptr) suspicion = partition->suspicion();
+      EXPECT_TRUE(partition != nullptr || each == group);
+    });
+    cluster.scheduler.RunFor(kSecond);
+    EXPECT_EQ(ReasonOf(suspicion), Reason::REPLICA_SUSPECT) << suspicion;
+  }
+  EXPECT_TRUE(cluster.Append("t", 0, "the others go on").ok());
+}
+
 }  // namespace
 }  // namespace varve::server

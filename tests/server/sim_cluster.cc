@@ -73,6 +73,17 @@ void SimNode::Wipe() {
   state_disk_ = storage::NewMemoryStateDisk();
 }
 
+DiskImage SimNode::TakeImage() {
+  DiskImage image;
+  varve::TakeImage(*disk_, "data", &image);
+  return image;
+}
+
+void SimNode::RestoreImage(const DiskImage& image) {
+  varve::RestoreImage(*disk_, image);
+  state_disk_ = storage::NewMemoryStateDisk();
+}
+
 Executor* SimNode::Make(const std::string& name) {
   executors_.push_back(scheduler_.NewExecutor(StrCat(name, "-", id_)));
   return executors_.back().get();

@@ -17,6 +17,7 @@
 #include "server/broker.h"
 #include "server/metadata/formation.h"
 #include "storage/state_store.h"
+#include "tests/support/disk_image.h"
 #include "tests/support/sim_network.h"
 
 namespace varve::server {
@@ -53,10 +54,14 @@ class SimNode {
   void Crash(bool power_loss = false);
   // Another, empty disk.
   void Wipe();
+  // While no process runs: what the disk holds, and back to it.
+  DiskImage TakeImage();
+  void RestoreImage(const DiskImage& image);
   [[nodiscard]] bool running() const { return running_; }
   [[nodiscard]] bool ready() const { return ready_; }
   [[nodiscard]] const absl::Status& failure() const { return failure_; }
   [[nodiscard]] NodeId id() const { return id_; }
+  [[nodiscard]] bool has_broker() const { return broker_ != nullptr; }
   Broker& broker() { return *broker_; }
   [[nodiscard]] static std::string PeerAddress(NodeId id);
   [[nodiscard]] static std::string ClientAddress(NodeId id);

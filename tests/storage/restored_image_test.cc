@@ -6,60 +6,12 @@
 #include "common/error.h"
 #include "storage/recover_command.h"
 #include "tests/storage/directory_host.h"
+#include "tests/support/disk_image.h"
 
 namespace varve::storage {
 namespace {
 
 constexpr GroupId kGroup{100}, kOther{200};
-
-// Everything below a path, as a copy of the disk would have it.
-struct DiskImage {
-  std::vector<std::string> directories;
-  std::map<std::string, std::string> files;
-};
-
-void Take(FileSystem& disk, const std::string& path, DiskImage* image) {
-  image->directories.push_back(path);
-  const auto listed = disk.List(path);
-  ASSERT_TRUE(listed.ok()) << listed.status();
-  for (const DirectoryEntry& entry : *listed) {
-    const std::string below = JoinPath(path, entry.name);
-    if (entry.is_directory) {
-      ASSERT_NO_FATAL_FAILURE(Take(disk, below, image));
-      continue;
-    }
-    const auto bytes = ReadWholeFile(disk, below, entry.size);
-    ASSERT_TRUE(bytes.ok()) << bytes.status();
-    image->files[below] = *bytes;
-  }
-}
-
-void Clear(FileSystem& disk, const std::string& path) {
-  const auto listed = disk.List(path);
-  ASSERT_TRUE(listed.ok()) << listed.status();
-  for (const DirectoryEntry& entry : *listed) {
-    const std::string below = JoinPath(path, entry.name);
-    if (entry.is_directory) {
-      ASSERT_NO_FATAL_FAILURE(Clear(disk, below));
-      ASSERT_TRUE(disk.RemoveDirectory(below).ok());
-    } else {
-      ASSERT_TRUE(disk.RemoveFile(below).ok());
-    }
-  }
-}
-
-void Restore(FileSystem& disk, const DiskImage& image) {
-  ASSERT_NO_FATAL_FAILURE(Clear(disk, image.directories.front()));
-  for (const std::string& path : image.directories)
-    ASSERT_TRUE(disk.CreateDirectory(path).ok()) << path;
-  for (const auto& [path, bytes] : image.files) {
-    auto file = disk.Open(path, OpenMode::kCreate);
-    ASSERT_TRUE(file.ok()) << file.status();
-    ASSERT_TRUE((*file)->WriteAt(0, bytes).ok());
-    ASSERT_TRUE((*file)->SyncData().ok());
-  }
-  for (const std::string& path : image.directories) ASSERT_TRUE(disk.SyncDirectory(path).ok());
-}
 
 DataDirectoryOptions OptionsOf(uint32_t node) {
   DataDirectoryOptions options = SmallOptions();
@@ -106,12 +58,12 @@ class RestoredImage : public testing::Test {
   }
   DiskImage CopyDisk() {
     DiskImage image;
-    Take(node.disk, "data", &image);
+    TakeImage(node.disk, "data", &image);
     return image;
   }
   void BringBack(const DiskImage& image) {
     node.Crash(false);
-    ASSERT_NO_FATAL_FAILURE(Restore(node.disk, image));
+    ASSERT_NO_FATAL_FAILURE(RestoreImage(node.disk, image));
     const absl::Status opened = node.Open();
     ASSERT_TRUE(opened.ok()) << opened;
   }
@@ -195,7 +147,7 @@ TEST_F(RestoredImage, IsNoneWhenNothingWasLost) {
 
 TEST_F(RestoredImage, AWipedDiskIsAnotherDirectory) {
   node.Crash(false);
-  ASSERT_NO_FATAL_FAILURE(Clear(node.disk, "data"));
+  ASSERT_NO_FATAL_FAILURE(ClearDirectory(node.disk, "data"));
   ASSERT_TRUE(node.Open().ok());
   EXPECT_EQ(node.directory->JudgeSelf(Remembered()).row, MarkRow::kOtherDirectory);
   EXPECT_FALSE(Tell().suspect());

@@ -87,8 +87,7 @@ Packet SomePacket(Random& random) {
     heartbeat.base = random.Below(20);
     heartbeat.through = 20 + random.Below(10);
     heartbeat.known = {9, 4};
-    heartbeat.own = {7, 1234};
-    heartbeat.seen = {9, 99};
+    heartbeat.note = std::string(random.Below(50), 'n');
     heartbeat.clock = WallTime{1'700'000'000'123};
     heartbeat.recovery_number = 2;
     for (uint64_t i = random.Below(5); i > 0; --i)

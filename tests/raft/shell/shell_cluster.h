@@ -66,8 +66,7 @@ class ShellNode final : public GroupRouter, public PeerHubListener {
   void OnHeartbeat(NodeId, const NodeHeartbeat&) override {}
   void OnLed(NodeId node, const LedView::Changes& changes) override;
   void OnLiveness(NodeId node, bool live) override { liveness_[node] = live; }
-  JournalMark OwnMark() override { return {}; }
-  JournalMark SeenMark(NodeId) override { return {}; }
+  std::string NoteFor(NodeId) override { return {}; }
   Replica* Find(GroupId group);
 
   SimScheduler& scheduler_;
