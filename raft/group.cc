@@ -13,6 +13,9 @@ constexpr Nanos kTickLength = 50 * kMillisecond;
 // So long nothing must have happened before a group falls asleep; else one that has a little to do
 // would fall asleep and wake for each piece of it.
 constexpr uint32_t kQuietTicks = 20;
+// So long the packets of a process that is gone may take to arrive; if it lives after all, its
+// groups hear it again then.
+constexpr Nanos kDeafAfterLoss = 200 * kMillisecond;
 
 CoreState StateOf(const LogStore& log) {
   CoreState state;
@@ -85,6 +88,7 @@ ProposalId Group::Propose(FrameBuffer payload, EntryKind kind, uint32_t records,
 void Group::Receive(std::vector<Message> messages) {
   if (stopped_ || !started_) return;
   for (Message& message : messages) {
+    if (message.from.node == lost_node_ && clock_.Now() < deaf_until_) continue;
     // Whoever asks for something is not asleep, and may know less than is believed here.
     const MessageType type = TypeOf(message);
     if (type != MessageType::kHeartbeat && type != MessageType::kHeartbeatReply) Wake();
@@ -265,6 +269,9 @@ void Group::Hear(const PeerNews& news) {
     case PeerNews::Kind::kLost: {
       const ReplicaId lost = ReplicaOn(news.node);
       if (lost.empty()) return;
+      // Packets of the dead may still come, and would keep its followers waiting.
+      lost_node_ = news.node;
+      deaf_until_ = clock_.Now() + kDeafAfterLoss;
       Give(PeerLost{lost});
       break;
     }

@@ -122,7 +122,10 @@ class Group {
   // Silence: ticks in which nothing was under way; whether the others were asked to believe it.
   uint32_t quiet_ticks_ = 0;
   bool asleep_ = false;
-  std::optional<Leadership> told_;   // what the node was told of this leadership
+  std::optional<Leadership> told_;  // what the node was told of this leadership
+  // The node whose process was lost last, and until when what it sent before is not listened to.
+  NodeId lost_node_;
+  MonoTime deaf_until_;
   std::optional<PeerNews> vouched_;  // who leads, as its node says with every heartbeat
   TimerId tick_timer_;               // 0: none
   // Posted tasks and completions of the log hold it weakly: gone when the group is.

@@ -330,7 +330,6 @@ class Core {
   uint64_t election_timeout_ = 0;
   std::optional<uint64_t> fixed_timeout_;
   uint64_t ticks_without_leader_ = 0;
-  Term lost_term_;  // its leader's process is gone
 
   // Candidate and pre-candidate: the answers of this attempt, the own vote when durable.
   std::set<ReplicaId> votes_;

@@ -233,7 +233,6 @@ void Core::AddElection(FingerprintHasher* hasher) const {
   hasher->Add(election_elapsed_);
   hasher->Add(election_timeout_);
   hasher->Add(ticks_without_leader_);
-  hasher->Add(lost_term_.value());
   hasher->Add(votes_.size());
   for (const ReplicaId& vote : votes_) hasher->Add(vote);
   hasher->Add(rejections_.size());

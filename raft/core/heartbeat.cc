@@ -91,7 +91,6 @@ void Core::On(const PeerLost& lost) {
       found->second.Probe(found->second.match + 1);
     }
   } else if (leader_ == lost.peer) {
-    lost_term_ = hard_state_.term;
     ticks_without_leader_ = std::max<uint64_t>(ticks_without_leader_, options_.election_ticks);
     const uint64_t wait = std::min(TicksBehindOthers(lost.peer), election_timeout_);
     election_elapsed_ = std::max(election_elapsed_, election_timeout_ - wait);

@@ -19,8 +19,6 @@ void Core::FixElectionTimeout(uint64_t ticks) {
 
 // The leader of this term speaks: no reason to campaign, nor to help others to.
 void Core::HearLeader() {
-  // What a process sent before it died may come after the news of its death. A term has one leader.
-  if (hard_state_.term == lost_term_) return;
   election_elapsed_ = 0;
   ticks_without_leader_ = 0;
 }

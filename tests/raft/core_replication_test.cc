@@ -185,17 +185,6 @@ TEST(CoreHeartbeatTest, ALostLeaderIsNotWaitedFor) {
   EXPECT_EQ(h.core.role(), Role::kPreCandidate);
 }
 
-// Packets of a dead process may still be on their way when its death is known.
-TEST(CoreHeartbeatTest, WhatALostLeaderSentBeforeDoesNotKeepIt) {
-  CoreHarness h(LaggingState());
-  h.core.FixElectionTimeout(20);
-  h.Step(Receive{From(kPeer, 2, Heartbeat{})});
-  h.Step(PeerLost{kPeer});
-  h.Step(Receive{From(kPeer, 2, Heartbeat{})});
-  h.Step(Tick{5});
-  EXPECT_EQ(h.core.role(), Role::kPreCandidate);
-}
-
 TEST(CoreHeartbeatTest, TheFloorIsWhatEverybodyFoldedAndNeverFalls) {
   ClusterOptions options;
   options.core.max_uncommitted_bytes = 1 << 20;
