@@ -24,6 +24,7 @@ Partition::Partition(PartitionOptions options, std::unique_ptr<storage::Partitio
       self_(std::make_shared<Partition*>(this)) {
   raft::CoreOptions core{options_.group, options_.self, limits::kMaxUncommittedBytes};
   core.seed = options_.seed;
+  core.start_grace = true;
   start_told_ = log_->start().index;
   raft_ = std::make_unique<raft::Group>(core, log_store_, shard_, clock_,
                                         static_cast<raft::GroupListener&>(*this), peers_);
