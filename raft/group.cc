@@ -97,14 +97,6 @@ void Group::Receive(std::vector<Message> messages) {
   Flush();
 }
 
-ReadId Group::ReadBarrier() {
-  ++last_read_;
-  if (stopped_) return last_read_;
-  inputs_.emplace_back(raft::ReadBarrier{last_read_});
-  PostFlush();
-  return last_read_;
-}
-
 void Group::Give(Input input) {
   if (stopped_) return;
   inputs_.push_back(std::move(input));
@@ -121,7 +113,6 @@ void Group::Stop() {
   Effects effects = core_.TakeEffects();
   for (ProposalResult& result : effects.results) results_.push_back(std::move(result));
   DeliverResults();
-  for (const ReadResult& read : effects.reads) listener_.OnRead(read);
 }
 
 void Group::PostFlush() {
@@ -159,7 +150,6 @@ void Group::Deliver(Effects effects) {
   }
   if (effects.leadership_confirmed && !stopped_) listener_.OnLeadershipConfirmed();
   DeliverResults();
-  for (const ReadResult& read : effects.reads) listener_.OnRead(read);
   if (!stopped_) {
     for (const PrepareInstall& prepare : effects.prepare_installs)
       listener_.OnPrepareInstall(prepare);

@@ -32,8 +32,6 @@ class GroupListener {
   virtual void OnLeadershipConfirmed() = 0;
   // At most one Accepted per proposal, and exactly one final result, in the order of the log.
   virtual void OnProposal(ProposalResult result) = 0;
-  // Exactly one answer for each ReadBarrier.
-  virtual void OnRead(ReadResult result) = 0;
   // A follower needs what is not in the log any more: files are to be made ready, then
   // InstallReady or InstallFailed given to the group.
   virtual void OnPrepareInstall(const PrepareInstall& prepare) = 0;
@@ -73,9 +71,7 @@ class Group {
   // Messages to this replica, in the order in which they came.
   void Receive(std::vector<Message> messages);
   void Hear(const PeerNews& news);
-  // Asks what a reader must have seen who begins now; the answer comes by OnRead.
-  ReadId ReadBarrier();
-  // Anything else that happens to the replica: transfers, news of the disk, installs.
+  // Anything else that happens to the replica but read barriers: news of the disk, installs.
   void Give(Input input);
   // Answers what is pending, from within the call: Unknown for what the core had accepted, refused
   // with SHUTTING_DOWN what it had not seen. Afterwards the listener is never called again, and
@@ -111,7 +107,6 @@ class Group {
   Core core_;
 
   ProposalId last_proposal_;
-  ReadId last_read_;
   std::vector<Input> inputs_;           // for the next flush
   std::deque<ProposalResult> results_;  // for the listener
   bool flush_posted_ = false;

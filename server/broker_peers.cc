@@ -20,7 +20,9 @@ BrokerPeers::BrokerPeers(BrokerPeersParts parts)
            parts_.clock, parts_.shards),
       self_(std::make_shared<BrokerPeers*>(this)) {}
 
-BrokerPeers::~BrokerPeers() { *self_ = nullptr; }
+BrokerPeers::~BrokerPeers() {
+  if (!stopped_) *self_ = nullptr;
+}
 
 void BrokerPeers::Start() {
   parts_.view.SetLive(parts_.self.node, true);
@@ -30,8 +32,11 @@ void BrokerPeers::Start() {
 }
 
 void BrokerPeers::Stop(Task done) {
-  stopped_.store(true);
-  hub_.Stop(std::move(done));
+  parts_.host.ShardOf(kMetadataGroup).Post([self = self_, done = std::move(done)]() mutable {
+    BrokerPeers* me = std::exchange(*self, nullptr);
+    me->stopped_ = true;
+    me->hub_.Stop(std::move(done));
+  });
 }
 
 void BrokerPeers::UpdatePeers() {
@@ -105,7 +110,7 @@ void BrokerPeers::Hello(HelloRequest /*request*/, Reply<HelloReply> reply) {
 void BrokerPeers::Join(JoinRequest request, Reply<JoinReply> reply) {
   parts_.host.ShardOf(kMetadataGroup)
       .Post([self = self_, request = std::move(request), reply = std::move(reply)]() mutable {
-        if (*self == nullptr || (*self)->stopped_.load())
+        if (*self == nullptr)
           return reply(MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
         Controller* controller = (*self)->parts_.controller();
         if (controller == nullptr)
@@ -128,7 +133,7 @@ void BrokerPeers::Join(JoinRequest request, Reply<JoinReply> reply) {
 void BrokerPeers::ArmRegistration(Nanos wait) {
   Executor& home = parts_.host.ShardOf(kMetadataGroup);
   home.RunAt(parts_.clock.Now() + wait, [self = self_] {
-    if (*self != nullptr && !(*self)->stopped_.load()) (*self)->Register();
+    if (*self != nullptr) (*self)->Register();
   });
 }
 
@@ -143,8 +148,7 @@ void BrokerPeers::Register() {
       controller->peer_address, JoinRequest{parts_.self}, kJoinTimeout,
       [self = self_, &home = parts_.host.ShardOf(kMetadataGroup)](absl::StatusOr<JoinReply>) {
         home.Post([self] {
-          if (*self != nullptr && !(*self)->stopped_.load())
-            (*self)->ArmRegistration(kRegistrationInterval);
+          if (*self != nullptr) (*self)->ArmRegistration(kRegistrationInterval);
         });
       });
 }

@@ -2,7 +2,6 @@
 #ifndef VARVE_SERVER_BROKER_PEERS_H_
 #define VARVE_SERVER_BROKER_PEERS_H_
 
-#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -52,7 +51,7 @@ class BrokerPeers final : public PeerService, private raft::PeerHubListener {
   // Brokers to begin with; before Start.
   void SetKnown(std::vector<BrokerInfo> known) { parts_.known = std::move(known); }
   void Start();
-  // No traffic and no callbacks from here on; `done` runs on `home`.
+  // Once. No traffic and no callbacks when `done` runs, on `home`.
   void Stop(Task done);
   [[nodiscard]] raft::PeerHub& hub() { return hub_; }
   // The metadata names other brokers than before.
@@ -76,7 +75,8 @@ class BrokerPeers final : public PeerService, private raft::PeerHubListener {
   std::map<NodeId, DirectoryId> directories_;  // as the nodes name them; on `home`
   std::set<NodeId> accused_;                   // said less than is remembered of them; on `home`
   bool suspect_ = false;
-  std::atomic<bool> stopped_{false};
+  bool stopped_ = false;
+  // Tasks of the metadata partition's shard hold it; null from Stop on.
   std::shared_ptr<BrokerPeers*> self_;
 };
 

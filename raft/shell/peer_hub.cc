@@ -19,11 +19,13 @@ PeerHub::PeerHub(PeerHubOptions options, Transport& transport, GroupRouter& rout
       watches_(shards_.size()),
       self_(std::make_shared<PeerHub*>(this)) {}
 
-PeerHub::~PeerHub() { *self_ = nullptr; }
+PeerHub::~PeerHub() {
+  if (!stopped_) *self_ = nullptr;
+}
 
 void PeerHub::Post(Task task) {
   home_.Post([self = self_, task = std::move(task)]() mutable {
-    if (*self != nullptr && !(*self)->stopped_) task();
+    if (*self != nullptr) task();
   });
 }
 
@@ -35,9 +37,9 @@ void PeerHub::Start() {
 void PeerHub::Stop(Task done) {
   transport_.SetListener(nullptr);
   home_.Post([self = self_, done = std::move(done)]() mutable {
-    if (*self != nullptr) {
-      (*self)->stopped_ = true;
-      (*self)->home_.Cancel((*self)->timer_);
+    if (PeerHub* hub = std::exchange(*self, nullptr)) {
+      hub->home_.Cancel(hub->timer_);
+      hub->stopped_ = true;
     }
     done();
   });
@@ -85,14 +87,15 @@ void PeerHub::Enqueue(Message message) {
   state.waiting.push_back(std::move(message));
 }
 
-// Who asks for pieces asks for one at a time, so that they need no bound of their own.
+// Who asks for a piece that is dropped asks again after a while.
 void PeerHub::SendPiece(PieceMessage piece) {
   Post([this, piece = std::move(piece)]() mutable {
     const NodeId node = ReceiverOf(piece);
     const auto at = peers_.find(node);
     if (at == peers_.end()) return;
     LaneState& state = at->second.lanes[static_cast<size_t>(Lane::kBulk)];
-    if (!state.up) return;
+    if (!state.up || state.pieces.size() >= options_.max_waiting_pieces)
+      return void(++stats_.messages_dropped);
     state.pieces.push_back(std::move(piece));
     Flush(node, at->second, Lane::kBulk);
   });
@@ -208,8 +211,8 @@ void PeerHub::Describe(absl::AnyInvocable<void(std::vector<PeerState>, PeerHubSt
     std::vector<PeerState> states;
     states.reserve(peers_.size());
     for (const auto& [node, peer] : peers_)
-      states.push_back({node, peer.live, peer.last_heard, peer.view.known().process_epoch,
-                        peer.clock, peer.last_heard});
+      states.push_back(
+          {node, peer.live, peer.last_heard, peer.view.known().process_epoch, peer.clock_ahead_ms});
     PeerHubStats stats = stats_;
     stats.packets_in = packets_in_.load(std::memory_order_relaxed);
     stats.bytes_in = bytes_in_.load(std::memory_order_relaxed);

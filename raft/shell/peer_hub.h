@@ -34,6 +34,8 @@ struct PeerHubOptions {
   // Bulk messages that wait for one node; what exceeds it is dropped, and sent again by its group.
   size_t max_waiting_bytes = 64 << 20;
   size_t max_waiting_messages = 100'000;
+  // Pieces that wait for one node; each has a MiB or one entry.
+  size_t max_waiting_pieces = 32;
 };
 
 // What else the node learns of the others. Called on the hub's executor; must not block.
@@ -57,10 +59,9 @@ struct PeerHubStats {
 struct PeerState {
   NodeId node;
   bool live = false;
-  MonoTime last_heard;
+  std::optional<MonoTime> last_heard;  // never: none
   uint64_t process_epoch = 0;
-  WallTime clock;        // as of the last heartbeat
-  MonoTime clock_heard;  // when that came
+  int64_t clock_ahead_ms = 0;  // of ours, by its last heartbeat; the way here makes it seem less
 };
 
 // Thread-safe facade of what runs on its executor `home`. Messages are decoded, and their entries
@@ -72,7 +73,7 @@ class PeerHub final : public GroupPeers, private TransportListener {
   PeerHub(PeerHubOptions options, Transport& transport, GroupRouter& router,
           PeerHubListener& listener, Executor& home, const Clock& clock,
           std::vector<Executor*> shards);
-  // On `home`, or when nothing runs there any more.
+  // After Stop, or where `home` runs nothing any more.
   ~PeerHub() override;
 
   void Start();
@@ -102,10 +103,10 @@ class PeerHub final : public GroupPeers, private TransportListener {
     bool heartbeat_due = false;
     bool live = false;
     bool lost = false;  // its process is gone, as far as is known
-    MonoTime last_heard;
+    std::optional<MonoTime> last_heard;
     LedView view;
     uint64_t acked = 0;  // generation of our table that it knows
-    WallTime clock;
+    int64_t clock_ahead_ms = 0;
   };
   struct OwnGroup {
     Leadership leadership;
@@ -163,6 +164,7 @@ class PeerHub final : public GroupPeers, private TransportListener {
   std::atomic<uint64_t> packets_in_{0}, bytes_in_{0}, packets_refused_{0};
   TimerId timer_;
   bool stopped_ = false;
+  // Tasks of `home` hold it; null from Stop on, so that what is still posted then reaches nothing.
   std::shared_ptr<PeerHub*> self_;
 };
 

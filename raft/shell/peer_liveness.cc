@@ -9,7 +9,7 @@ namespace varve::raft {
 
 void PeerHub::ArmHeartbeat() {
   timer_ = home_.RunAt(clock_.Now() + options_.heartbeat_interval, [self = self_] {
-    if (*self != nullptr && !(*self)->stopped_) (*self)->Beat();
+    if (*self != nullptr) (*self)->Beat();
   });
 }
 
@@ -30,7 +30,7 @@ void PeerHub::OnHeartbeat(NodeId from, const NodeHeartbeat& heartbeat) {
   const TableVersion before = peer.view.known();
   if (heartbeat.newest.process_epoch < before.process_epoch) return;  // of a process that is gone
   peer.last_heard = clock_.Now();
-  peer.clock = heartbeat.clock;
+  peer.clock_ahead_ms = heartbeat.clock - clock_.Wall();
   if (heartbeat.newest.process_epoch > before.process_epoch) {
     // Started anew: it forgot what was not durable, and follows nobody yet.
     WakeGroupsOf(from, peer);
@@ -81,7 +81,7 @@ void PeerHub::TellWhoKnows(GroupId group, OwnGroup& own) {
 
 void PeerHub::CheckSilence() {
   for (auto& [node, peer] : peers_)
-    if (peer.live && clock_.Now() - peer.last_heard > options_.silence) SetLive(node, peer, false);
+    if (peer.live && clock_.Now() - *peer.last_heard > options_.silence) SetLive(node, peer, false);
 }
 
 void PeerHub::SetLive(NodeId node, Peer& peer, bool live) {
@@ -180,7 +180,7 @@ void PeerHub::WatchShards() {
     watch.asked = now;
     shards_[i]->Post([self = self_, &home = home_, i] {
       home.Post([self, i] {
-        if (*self == nullptr || (*self)->stopped_) return;
+        if (*self == nullptr) return;
         (*self)->watches_[i].answered = true;
         if ((*self)->watches_[i].stalled) (*self)->SetShardStalled(i, false);
       });

@@ -14,11 +14,11 @@ LogStoreAdapter::LogStoreAdapter(storage::PartitionLog& log, storage::DataDirect
 LogStoreAdapter::~LogStoreAdapter() { *self_ = nullptr; }
 
 void LogStoreAdapter::Write(LogWrite write, Done done) {
-  Submit({std::nullopt, std::move(write), std::move(done)});
+  Submit({std::nullopt, nullptr, std::move(write), std::move(done)});
 }
 
 void LogStoreAdapter::Install(const raft::InstallPoint& point, LogWrite write, Done done) {
-  Submit({point, std::move(write), std::move(done)});
+  Submit({point, std::exchange(staged_, nullptr), std::move(write), std::move(done)});
 }
 
 void LogStoreAdapter::Submit(Waiting next) {
@@ -32,7 +32,7 @@ void LogStoreAdapter::WriteWaiting() {
     Waiting next = std::move(waiting_.front());
     waiting_.pop_front();
     if (next.install) {
-      InstallNow(*next.install, std::move(next.write), std::move(next.done));
+      InstallNow(std::move(next));
     } else {
       log_.Write(std::move(next.write), std::move(next.done));
     }
@@ -56,11 +56,12 @@ bool LogStoreAdapter::HasRoomFor(size_t bytes) {
 
 // Two frames in one order: the second is durable only if the first is, and a crash between them
 // leaves the installed log with the hard state from before, which nobody was told otherwise.
-void LogStoreAdapter::InstallNow(const raft::InstallPoint& point, LogWrite write, Done done) {
-  std::unique_ptr<storage::StagedLog> staged = std::exchange(staged_, nullptr);
-  if (staged == nullptr || staged->end() != point.end) {
+void LogStoreAdapter::InstallNow(Waiting next) {
+  const raft::InstallPoint& point = *next.install;
+  LogWrite& write = next.write;
+  if (next.staged == nullptr || next.staged->end() != point.end) {
     directory_.ReturnDirty(write.received_bytes);
-    return shard_.Post([done = std::move(done)]() mutable {
+    return shard_.Post([done = std::move(next.done)]() mutable {
       done(MakeError(Reason::INTERNAL, "no files are staged for this install"));
     });
   }
@@ -71,8 +72,8 @@ void LogStoreAdapter::InstallNow(const raft::InstallPoint& point, LogWrite write
     Done done;
   };
   auto outcome = std::make_shared<Outcome>();
-  outcome->done = std::move(done);
-  log_.Install(std::move(staged), std::move(as), [outcome](absl::Status status) {
+  outcome->done = std::move(next.done);
+  log_.Install(std::move(next.staged), std::move(as), [outcome](absl::Status status) {
     outcome->installed = std::move(status);
     // Refused, nothing follows it.
     if (!outcome->installed.ok() && outcome->done)

@@ -35,19 +35,20 @@ class LogStoreAdapter final : public raft::LogStore {
   void Install(const raft::InstallPoint& point, LogWrite write, Done done) override;
   void Read(Index from, size_t max_bytes, Entries done) override;
 
-  // The files for the Install that follows.
+  // The files for the next Install; those of an install that never came go.
   void SetStaged(std::unique_ptr<storage::StagedLog> staged) { staged_ = std::move(staged); }
 
  private:
   struct Waiting {
     std::optional<raft::InstallPoint> install;
+    std::unique_ptr<storage::StagedLog> staged;  // of `install`
     LogWrite write;
     Done done;
   };
   void Submit(Waiting next);
   void WriteWaiting();
   bool HasRoomFor(size_t bytes);
-  void InstallNow(const raft::InstallPoint& point, LogWrite write, Done done);
+  void InstallNow(Waiting next);
 
   storage::PartitionLog& log_;
   storage::DataDirectory& directory_;

@@ -87,8 +87,6 @@ class Partition final : private raft::GroupListener {
   void Receive(std::vector<raft::Message> messages);
   void ReceivePiece(raft::PieceMessage piece);
   void Hear(const raft::PeerNews& news);
-  // Hands leadership to `target`, or to whom it fits best when that is empty.
-  void TransferLeadership(ReplicaId target);
   // The disk stalls, or is full, or is not any more.
   void SetDiskSlow(bool slow);
   void SetDiskFull(bool full);
@@ -169,7 +167,6 @@ class Partition final : private raft::GroupListener {
   void OnRoleChange(const raft::RoleChange& change) override;
   void OnDurable() override;
   void OnLeadershipConfirmed() override;
-  void OnRead(raft::ReadResult result) override;
   void OnPrepareInstall(const raft::PrepareInstall& prepare) override;
   void OnStageInstall(const raft::StageInstall& stage) override;
   void OnRefusedMessage(const raft::RefusedMessage& refused) override;
@@ -218,6 +215,7 @@ class Partition final : private raft::GroupListener {
   std::optional<LogPuller> puller_;  // with peers
   TimerId repair_timer_;
   uint64_t repair_attempts_ = 0;
+  uint32_t pieces_being_read_ = 0;
   uint64_t refused_messages_ = 0;
   Index start_told_;  // log start that the core knows
   bool stopped_ = false;

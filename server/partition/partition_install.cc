@@ -28,13 +28,10 @@ void Partition::ReceivePiece(raft::PieceMessage piece) {
   puller_->OnPiece(std::get<raft::Piece>(std::move(piece)));
 }
 
-void Partition::TransferLeadership(ReplicaId target) { raft_->Give(raft::Transfer{target}); }
 void Partition::SetDiskSlow(bool slow) { raft_->Give(raft::DiskSlow{slow}); }
 void Partition::SetDiskFull(bool full) { raft_->Give(raft::DiskFull{full}); }
 
 void Partition::MakeSuspect() { raft_->Give(raft::DiskSuspect{}); }
-
-void Partition::OnRead(raft::ReadResult /*result*/) {}
 
 void Partition::OnRefusedMessage(const raft::RefusedMessage& /*refused*/) { ++refused_messages_; }
 
@@ -64,9 +61,10 @@ void Partition::OnPrepareInstall(const raft::PrepareInstall& prepare) {
   }
 }
 
-// Whoever asks gets committed entries only.
+// Whoever asks gets committed entries only. Each other replica asks for one piece at a time; who
+// asks for more is not answered.
 void Partition::ServePiece(const raft::PieceRequest& request) {
-  if (request.to_replica != options_.self) return;
+  if (request.to_replica != options_.self || pieces_being_read_ >= limits::kMaxReplicas) return;
   const Index through = std::min(request.through, commit_index());
   auto answer = [peers = peers_, request](std::vector<Entry> entries) {
     peers->SendPiece(raft::Piece{request.group, request.to_replica, request.from_replica,
@@ -74,8 +72,10 @@ void Partition::ServePiece(const raft::PieceRequest& request) {
   };
   if (request.from > through) return answer({});
   const size_t most = std::clamp<size_t>(request.max_bytes, 1, 1 * limits::kMiB);
+  ++pieces_being_read_;
   log_->Read(request.from, through, most,
-             [answer = std::move(answer)](absl::StatusOr<storage::ReadResult> read) mutable {
+             [this, answer = std::move(answer)](absl::StatusOr<storage::ReadResult> read) mutable {
+               --pieces_being_read_;
                answer(read.ok() ? std::move(read->entries) : std::vector<Entry>());
              });
 }

@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <chrono>
+#include <future>
 #include <map>
 #include <optional>
 #include <utility>
@@ -120,6 +122,45 @@ HttpResponse Fold(AdminView& view, const HttpQuery& query) {
   return {.content_type = "application/json", .body = json.dump() + "\n"};
 }
 
+// The other brokers as this one sees them.
+HttpResponse Peers(AdminView& view) {
+  using Seen = std::pair<std::vector<raft::PeerState>, raft::PeerHubStats>;
+  constexpr std::chrono::seconds kPatience{2};
+  Broker* broker = view.broker.load(std::memory_order_acquire);
+  if (broker == nullptr) return Unavailable("starting");
+  if (broker->peers() == nullptr)
+    return {.status = 404, .body = "this broker stays alone: peer.address is not set\n"};
+  const auto promise = std::make_shared<std::promise<Seen>>();
+  broker->peers()->hub().Describe([promise](auto states, const raft::PeerHubStats& stats) {
+    promise->set_value({std::move(states), stats});
+  });
+  std::future<Seen> future = promise->get_future();
+  if (future.wait_for(kPatience) != std::future_status::ready) return Unavailable("busy");
+  const auto [states, stats] = future.get();
+  const MonoTime now = RealClock().Now();
+  nlohmann::ordered_json json = {{"node", broker->directory().identity().node.value()},
+                                 {"peers", nlohmann::ordered_json::array()}};
+  for (const raft::PeerState& peer : states) {
+    nlohmann::ordered_json row = {{"node", peer.node.value()}, {"live", peer.live}};
+    if (const auto known = broker->cluster_view().FindBroker(peer.node))
+      row["address"] = known->peer_address;
+    if (peer.last_heard) {
+      row["silent_ms"] = (now - *peer.last_heard) / kMillisecond;
+      row["process_epoch"] = peer.process_epoch;
+      row["clock_ahead_ms"] = peer.clock_ahead_ms;
+    }
+    json["peers"].push_back(std::move(row));
+  }
+  json["packets_out"] = stats.packets_out;
+  json["bytes_out"] = stats.bytes_out;
+  json["messages_out"] = stats.messages_out;
+  json["messages_dropped"] = stats.messages_dropped;
+  json["packets_in"] = stats.packets_in;
+  json["bytes_in"] = stats.bytes_in;
+  json["packets_refused"] = stats.packets_refused;
+  return {.content_type = "application/json", .body = json.dump() + "\n"};
+}
+
 }  // namespace
 
 std::map<std::string, HttpHandler> AdminPages(AdminView& view) {
@@ -128,6 +169,7 @@ std::map<std::string, HttpHandler> AdminPages(AdminView& view) {
       {"/healthz", [&view](const HttpQuery&) { return Health(view); }},
       {"/readyz", [&view](const HttpQuery&) { return Ready(view); }},
       {"/admin/fold", [&view](const HttpQuery& query) { return Fold(view, query); }},
+      {"/admin/peers", [&view](const HttpQuery&) { return Peers(view); }},
   };
 }
 

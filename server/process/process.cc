@@ -23,18 +23,6 @@ constexpr std::chrono::seconds kHealthInterval{1};
 // The thread's name has at most 15 bytes.
 std::string ShardName(size_t i) { return StrCat("shard-", i); }
 
-// What the operating system says about the path of the data directory, as the operator's to
-// correct.
-absl::Status PathError(const absl::Status& status) {
-  if (ReasonOf(status) != Reason::INTERNAL) return status;
-  if (status.code() == absl::StatusCode::kPermissionDenied)
-    return MakeErrorText(Reason::PERMISSION_DENIED, MessageOf(status));
-  if (status.code() == absl::StatusCode::kNotFound ||
-      status.code() == absl::StatusCode::kAlreadyExists)
-    return MakeErrorText(Reason::CONFIG_FILE_INVALID, MessageOf(status));
-  return status;
-}
-
 // As many files as the system allows, whatever the shell that started the broker was given.
 uint64_t RaiseOpenFiles() {
   rlimit limit{};
@@ -137,6 +125,16 @@ BrokerOptions BrokerProcess::MakeOptions() const {
   return options;
 }
 
+absl::Status BrokerProcess::AsOperatorsError(const absl::Status& status) {
+  if (ReasonOf(status) != Reason::INTERNAL) return status;
+  if (status.code() == absl::StatusCode::kPermissionDenied)
+    return MakeErrorText(Reason::PERMISSION_DENIED, MessageOf(status));
+  if (status.code() == absl::StatusCode::kNotFound ||
+      status.code() == absl::StatusCode::kAlreadyExists)
+    return MakeErrorText(Reason::CONFIG_FILE_INVALID, MessageOf(status));
+  return status;
+}
+
 absl::Status BrokerProcess::OpenHttp() {
   const HostPort address = config_.Address("http.address");
   VARVE_ASSIGN_OR_RETURN(
@@ -152,40 +150,23 @@ absl::Status BrokerProcess::OpenBroker() {
                      "\", which is not the id of a cluster");
   bool formed = false;
   if (peer_door_ != nullptr) {
-    options.peer_client = peer_client_.get();
-    options.make_transport = [this](const storage::DataDirectory& directory) {
-      return MakeTransport(directory);
-    };
-    options.report_image = [](NodeId node, const std::string& why) {
-      Log(LogLevel::kError, "storage",
-          "a data directory went back in time: its replicas neither vote nor acknowledge",
-          {{"node", node.value()}, {"because", why}});
-    };
-    absl::StatusOr<storage::DirectoryGlance> glance =
-        storage::GlanceAtDirectory(RealFileSystem(), view_.data_dir);
-    if (!glance.ok()) return PathError(glance.status());
-    if (!glance->identity && glance->empty) {
-      for (uint8_t& byte : options.directory.new_directory.bytes)
-        byte = static_cast<uint8_t>(random_->Next());
-      VARVE_ASSIGN_OR_RETURN(Formed entry, FormCluster(*glance, options.directory.new_directory));
-      formed = true;
-      if (!entry.founds) options.directory.expected_cluster = entry.cluster;
-      options.entry = {entry.founds, entry.metadata_epoch, std::move(entry.known)};
-    }
+    VARVE_ASSIGN_OR_RETURN(formed, EnterCluster(&options));
   }
   absl::StatusOr<std::unique_ptr<Broker>> opened = Broker::Open(
       RealFileSystem(), RealClock(), *random_,
       Broker::StoreOpener([this] { return OpenFoldStore(RealFileSystem(), view_.data_dir); }),
       std::move(options), executors_);
-  if (!opened.ok()) return PathError(opened.status());
+  if (!opened.ok()) return AsOperatorsError(opened.status());
   broker_ = *std::move(opened);
-  // A start that ended between the directory and its place in the cluster is gone on with.
-  if (peer_door_ != nullptr && !formed && !broker_->in_cluster()) {
-    const storage::DirectoryIdentity& made = broker_->directory().identity();
-    VARVE_ASSIGN_OR_RETURN(Formed entry, FormCluster({true, made}, made.directory));
-    broker_->SetEntry({entry.founds, entry.metadata_epoch, std::move(entry.known)});
-  }
+  if (peer_door_ != nullptr && !formed) VARVE_RETURN_IF_ERROR(GoOnEntering());
   view_.broker.store(broker_.get(), std::memory_order_release);
+  LogRecovery();
+  broker_->directory().AddDiskListener(LogDisk);
+  broker_->directory().AddScrubListener(LogDamage);
+  return absl::OkStatus();
+}
+
+void BrokerProcess::LogRecovery() const {
   const storage::DirectoryIdentity& identity = broker_->directory().identity();
   const storage::RecoveryReport& report = broker_->directory().recovery();
   Log(LogLevel::kInfo, "storage",
@@ -205,9 +186,6 @@ absl::Status BrokerProcess::OpenBroker() {
   if (report.suspect > 0)
     Log(LogLevel::kError, "storage", InfoOf(Reason::REPLICA_SUSPECT).advice,
         {{"suspect_replicas", report.suspect}});
-  broker_->directory().AddDiskListener(LogDisk);
-  broker_->directory().AddScrubListener(LogDamage);
-  return absl::OkStatus();
 }
 
 absl::Status BrokerProcess::StartBroker() {
@@ -277,6 +255,8 @@ void BrokerProcess::WatchUntilStop() {
                                   "; when the clock is right: varve broker confirm-clock"));
     }
     const absl::Status space = broker_->directory().AdmitData();
+    if (full != !space.ok())
+      broker_->partitions().ForEach([full = !space.ok()](Partition& p) { p.SetDiskFull(full); });
     if (std::exchange(full, !space.ok()) != full)
       Log(full ? LogLevel::kWarn : LogLevel::kInfo, "storage",
           full ? StrCat(MessageOf(space), "; delete topics or grow the file system")

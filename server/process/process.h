@@ -44,8 +44,17 @@ class BrokerProcess {
   absl::Status OpenHttp();
   absl::Status OpenBroker();
   absl::Status OpenPeerDoor();
-  // process_cluster.cc: finds out how a new directory comes into its cluster; blocks until then.
-  absl::StatusOr<Formed> FormCluster(const storage::DirectoryGlance& glance, DirectoryId directory);
+  void LogRecovery() const;
+  // What the operating system says about the path of the data directory, as the operator's to
+  // correct.
+  static absl::Status AsOperatorsError(const absl::Status& status);
+  // process_cluster.cc. Prepares the ways to other brokers; for a new directory finds out its
+  // cluster, blocking until that is known (true).
+  absl::StatusOr<bool> EnterCluster(BrokerOptions* options);
+  // A start that ended between the directory and its place in the cluster is gone on with.
+  absl::Status GoOnEntering();
+  absl::StatusOr<Formed> FormCluster(const storage::DirectoryGlance& glance, DirectoryId directory,
+                                     ClusterId wanted);
   void SetAddresses();
   [[nodiscard]] std::unique_ptr<raft::Transport> MakeTransport(
       const storage::DataDirectory& directory);

@@ -73,9 +73,41 @@ std::unique_ptr<raft::Transport> BrokerProcess::MakeTransport(
   return transport;
 }
 
+absl::StatusOr<bool> BrokerProcess::EnterCluster(BrokerOptions* options) {
+  options->peer_client = peer_client_.get();
+  options->make_transport = [this](const storage::DataDirectory& directory) {
+    return MakeTransport(directory);
+  };
+  options->report_image = [](NodeId node, const std::string& why) {
+    Log(LogLevel::kError, "storage",
+        "a data directory went back in time: its replicas neither vote nor acknowledge",
+        {{"node", node.value()}, {"because", why}});
+  };
+  absl::StatusOr<storage::DirectoryGlance> glance =
+      storage::GlanceAtDirectory(RealFileSystem(), view_.data_dir);
+  if (!glance.ok()) return AsOperatorsError(glance.status());
+  // A directory without identity that is not empty is damaged: opening it says so.
+  if (glance->identity || !glance->empty) return false;
+  storage::DataDirectoryOptions& directory = options->directory;
+  for (uint8_t& byte : directory.new_directory.bytes) byte = static_cast<uint8_t>(random_->Next());
+  VARVE_ASSIGN_OR_RETURN(Formed entry,
+                         FormCluster(*glance, directory.new_directory, directory.expected_cluster));
+  if (!entry.founds) directory.expected_cluster = entry.cluster;
+  options->entry = {entry.founds, entry.metadata_epoch, std::move(entry.known)};
+  return true;
+}
+
+absl::Status BrokerProcess::GoOnEntering() {
+  if (broker_->in_cluster()) return absl::OkStatus();
+  const storage::DirectoryIdentity& made = broker_->directory().identity();
+  VARVE_ASSIGN_OR_RETURN(Formed entry, FormCluster({true, made}, made.directory, made.cluster));
+  broker_->SetEntry({entry.founds, entry.metadata_epoch, std::move(entry.known)});
+  return absl::OkStatus();
+}
+
 // Others may start later, and ask this broker the same meanwhile.
 absl::StatusOr<Formed> BrokerProcess::FormCluster(const storage::DirectoryGlance& glance,
-                                                  DirectoryId directory) {
+                                                  DirectoryId directory, ClusterId wanted) {
   FormationOptions options;
   VARVE_ASSIGN_OR_RETURN(options.seeds, ParseSeeds(config_.Text("bootstrap.nodes")));
   options.self.node = NodeId(static_cast<uint32_t>(config_.Number("node_id")));
@@ -83,7 +115,7 @@ absl::StatusOr<Formed> BrokerProcess::FormCluster(const storage::DirectoryGlance
   options.self.client_address = config_.Text("advertise");
   options.self.peer_address = PeerAddress();
   options.directory_empty = glance.empty;
-  if (glance.identity) options.cluster = glance.identity->cluster;
+  options.cluster = wanted;
   formation_ = std::make_unique<Formation>(std::move(options), *peer_client_, *executors_.peers,
                                            RealClock());
   peer_door_->SetService(formation_.get());

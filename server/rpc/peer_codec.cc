@@ -6,6 +6,7 @@
 
 #include "common/error.h"
 #include "common/error_detail.h"
+#include "server/rpc/status_codec.h"
 
 namespace varve::server {
 namespace {
@@ -70,18 +71,6 @@ absl::Status ReadBrokers(const Brokers& in, std::vector<BrokerInfo>* out) {
     out->push_back(std::move(read));
   }
   return absl::OkStatus();
-}
-
-std::string_view NameOf(Outcome outcome) {
-  switch (outcome) {
-    case Outcome::NOT_APPLIED:
-      return "NOT_APPLIED";
-    case Outcome::APPLIED:
-      return "APPLIED";
-    case Outcome::UNKNOWN:
-      return "UNKNOWN";
-  }
-  return "UNKNOWN";
 }
 
 Reason ReasonFor(grpc::StatusCode code) {

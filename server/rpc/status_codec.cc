@@ -2,13 +2,11 @@
 
 #include <string>
 
-#include "common/error.h"
 #include "common/error_detail.h"
 
 namespace varve::server {
-namespace {
 
-std::string_view OutcomeName(Outcome outcome) {
+std::string_view NameOf(Outcome outcome) {
   switch (outcome) {
     case Outcome::NOT_APPLIED:
       return "NOT_APPLIED";
@@ -20,8 +18,6 @@ std::string_view OutcomeName(Outcome outcome) {
   return "UNKNOWN";
 }
 
-}  // namespace
-
 void EncodeStatus(const absl::Status& status, varve::v1::Status* out) {
   if (status.ok()) return;
   const ErrorInfo& info = InfoOf(ReasonOf(status));
@@ -31,7 +27,7 @@ void EncodeStatus(const absl::Status& status, varve::v1::Status* out) {
   details.set_reason(std::string(info.name));
   details.set_domain("varve");
   auto& metadata = *details.mutable_metadata();
-  metadata["outcome"] = std::string(OutcomeName(info.outcome));
+  metadata["outcome"] = std::string(NameOf(info.outcome));
   metadata["retryable"] = info.retryable ? "true" : "false";
   metadata["advice"] = std::string(info.advice);
   for (const auto& [name, value] : ErrorDetails(status)) metadata[name] = value;

@@ -4,11 +4,16 @@
 
 #include <grpcpp/support/status.h>
 
+#include <string_view>
+
 #include "absl/status/status.h"
+#include "common/error.h"
 #include "varve/v1/error.pb.h"
 
 namespace varve::server {
 
+// "NOT_APPLIED", "APPLIED", "UNKNOWN"
+std::string_view NameOf(Outcome outcome);
 // Code, text and one ErrorInfo with reason, outcome, retryable and advice. An OK status gives an
 // empty one.
 void EncodeStatus(const absl::Status& status, varve::v1::Status* out);

@@ -34,10 +34,6 @@ class RecordingListener final : public GroupListener {
     Hear(StrCat(result.id, ": ", Describe(result)));
   }
 
-  void OnRead(ReadResult result) override {
-    Hear(result.index ? StrCat("read ", result.id, " at ", *result.index)
-                      : StrCat("read ", result.id, " refused"));
-  }
   void OnPrepareInstall(const PrepareInstall& /*prepare*/) override { Hear("prepare install"); }
   void OnStageInstall(const StageInstall& /*stage*/) override { Hear("stage install"); }
   void OnRefusedMessage(const RefusedMessage& /*refused*/) override { Hear("refused message"); }

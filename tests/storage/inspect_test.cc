@@ -1,147 +1,15 @@
 #include "storage/inspect.h"
 
-#include <filesystem>
-#include <fstream>
 #include <future>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
-#include "common/error.h"
 #include "common/executor.h"
-#include "storage/format/file_header.h"
-#include "storage/segment_names.h"
-#include "tests/storage/inspect_directory_maker.h"
+#include "tests/storage/inspect_fixture.h"
 
 namespace varve::storage {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr char kGroupPath[] = "groups/0000000000012345";
-
-// A directory of one group: a closed segment, an active one whose last four entries are in the
-// journal too, and one journal file of two commits. Verbs damage it.
-class InspectTest : public testing::Test {
- protected:
-  void SetUp() override {
-    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-    path_ = StrCat(testing::TempDir(), "/inspect_", test->name());
-    fs::remove_all(path_);
-    fs::create_directories(path_ + "/journal");
-    fs::create_directories(path_ + "/" + kGroupPath);
-    fs::create_directories(path_ + "/trash");
-    closed_ = MakeSegment(identity_, FileNumber(7), {}, 5);
-    active_ = MakeSegment(identity_, FileNumber(8), closed_.end, 6);
-    Write("identity", MakeIdentityFile(identity_));
-    WriteSegment(closed_);
-    WriteSegment(active_);
-    MakeJournalFile();
-  }
-  void TearDown() override { fs::remove_all(path_); }
-
-  // The checkpoint knows the log up to entry 2 of the active segment; two commits append the rest.
-  void MakeJournalFile() {
-    ReplicaRecord record = MakeRecord({closed_, active_});
-    const EntryHeader& last = active_.entries[2].header;
-    record.scalars.end = {last.last_index, last.term, last.next_offset(), last.append_time};
-    record.scalars.commit_index = last.last_index;
-    record.sync_point = {active_.ref.file, active_.positions[3], last.last_index,
-                         last.next_offset()};
-    Checkpoint checkpoint;
-    checkpoint.process_epoch = 4;
-    checkpoint.last_commit = CommitSequence(20);
-    checkpoint.durable_through = CommitSequence(20);
-    checkpoint.next_file = FileNumber(9);
-    checkpoint.next_generation = Generation(6);
-    checkpoint.replicas.Put(record);
-    std::vector<JournalFrame> frames;
-    for (const size_t first : {3, 5}) {
-      JournalFrame frame;
-      frame.group = kMadeGroup;
-      frame.replica_epoch = record.replica_epoch;
-      frame.sequence = record.last_frame + 1 + frames.size();
-      frame.scalars = record.scalars;
-      AppendStep step{active_.ref.file, active_.positions[first], {}};
-      for (size_t n = first; n < first + 2; ++n) step.entries.push_back(active_.entries[n]);
-      const EntryHeader& end = step.entries.back().header;
-      frame.scalars.end = {end.last_index, end.term, end.next_offset(), end.append_time};
-      frame.steps.emplace_back(std::move(step));
-      frames.push_back(std::move(frame));
-    }
-    journal_ = MakeJournal(identity_, {FileNumber(3), Generation(5)}, checkpoint, frames);
-    Write(kJournal, journal_.bytes);
-  }
-
-  void Write(const std::string& name, const std::string& bytes) {
-    std::ofstream(path_ + "/" + name, std::ios::binary) << bytes;
-  }
-  void WriteSegment(const MadeSegment& segment) {
-    Write(PathOf(segment, ".log"), segment.log);
-    Write(PathOf(segment, ".idx"), segment.index);
-  }
-  static std::string PathOf(const MadeSegment& segment, const std::string& extension) {
-    char name[64];
-    std::snprintf(name, sizeof name, "/%020lld-%020llu",
-                  static_cast<long long>(segment.ref.base_offset.value()),
-                  static_cast<unsigned long long>(segment.ref.file.value()));
-    return kGroupPath + std::string(name) + extension;
-  }
-  void Flip(const std::string& name, uint64_t at) {
-    std::fstream file(path_ + "/" + name, std::ios::in | std::ios::out | std::ios::binary);
-    ASSERT_TRUE(file) << name;
-    file.seekg(static_cast<std::streamoff>(at));
-    const char c = static_cast<char>(file.get() ^ 0x10);
-    file.seekp(static_cast<std::streamoff>(at)).put(c);
-  }
-  void Cut(const std::string& name, uint64_t size) { fs::resize_file(path_ + "/" + name, size); }
-  void Remove(const std::string& name) { ASSERT_TRUE(fs::remove(path_ + "/" + name)) << name; }
-
-  InspectReport Inspect(bool verify = true) {
-    auto report = InspectDirectory(RealFileSystem(), path_, {verify});
-    EXPECT_TRUE(report.ok()) << report.status();
-    return report.ok() ? *std::move(report) : InspectReport{};
-  }
-  struct Run {
-    int exit_code;
-    std::string out, err;
-  };
-  Run RunCommand(std::vector<std::string> arguments) {
-    std::ostringstream out, err;
-    const int code = RunInspect(RealFileSystem(), arguments, out, err);
-    return {code, out.str(), err.str()};
-  }
-  static std::map<std::string, FileFinding> ByPath(const InspectReport& report) {
-    std::map<std::string, FileFinding> all{{"identity", report.identity_file}};
-    const auto add = [&](const FileFinding& f) { all[f.path] = f; };
-    for (const auto& file : report.journal) add(file.finding);
-    for (const auto& group : report.groups) {
-      for (const auto& segment : group.segments) add(segment.finding);
-      for (const auto& index : group.indexes) add(index.finding);
-      for (const auto& other : group.others) add(other);
-    }
-    for (const auto& finding : report.trash) add(finding);
-    for (const auto& finding : report.others) add(finding);
-    return all;
-  }
-  // The one file that is not ok.
-  static FileFinding OnlyFinding(const InspectReport& report) {
-    FileFinding found;
-    int count = 0;
-    for (const auto& [path, finding] : ByPath(report)) {
-      if (finding.verdict == Verdict::kOk) continue;
-      ++count;
-      found = finding;
-    }
-    EXPECT_EQ(count, 1) << found.path << ": " << found.reason;
-    return found;
-  }
-
-  static constexpr char kJournal[] = "journal/00000000000000000003.jnl";
-  const DirectoryIdentity identity_ = MadeIdentity();
-  std::string path_;
-  MadeSegment closed_, active_;
-  MadeJournal journal_;
-};
 
 TEST_F(InspectTest, ASoundDirectoryIsCleanAndFullyDescribed) {
   const InspectReport report = Inspect();
@@ -185,96 +53,6 @@ TEST_F(InspectTest, NothingIsWritten) {
 }
 
 // A bit anywhere in what was durable is found, in the right file.
-TEST_F(InspectTest, AFlippedBitIsDamageInEachKindOfFile) {
-  struct Case {
-    std::string file;
-    uint64_t at;
-    uint64_t position;  // that the finding names
-  };
-  const std::vector<Case> cases = {
-      {"identity", 100, 0},
-      {kJournal, 70, 0},
-      {kJournal, 4096 + 60, 0},
-      {kJournal, journal_.commit_positions[0] + 200, journal_.commit_positions[0]},
-      {PathOf(closed_, ".log"), 90, 0},
-      {PathOf(closed_, ".log"), closed_.positions[0] + 80, closed_.positions[0]},
-      {PathOf(closed_, ".log"), closed_.positions[3] + 150, closed_.positions[3]},
-      {PathOf(active_, ".log"), active_.positions[2] + 5, active_.positions[2]},
-      {PathOf(closed_, ".idx"), 90, 0},
-      {PathOf(closed_, ".idx"), 4096 + 48 + 3, 4096 + 48},
-  };
-  for (const Case& c : cases) {
-    SCOPED_TRACE(StrCat(c.file, " at ", c.at));
-    Flip(c.file, c.at);
-    const InspectReport report = Inspect();
-    const FileFinding finding = ByPath(report)[c.file];
-    EXPECT_TRUE(IsDamage(finding.verdict)) << NameOf(finding.verdict) << " " << finding.reason;
-    if (c.file != kJournal || c.position != 0) {
-      EXPECT_EQ(finding.position, c.position);
-    }
-    EXPECT_FALSE(finding.reason.empty());
-    EXPECT_EQ(RunCommand({path_}).exit_code, kInspectDamage);
-    Flip(c.file, c.at);
-  }
-  EXPECT_EQ(Inspect().CountDamage(), 0u);
-}
-
-TEST_F(InspectTest, ATornLastCommitIsNoDamage) {
-  // Nothing vouches for the last commit being durable.
-  Flip(kJournal, journal_.commit_positions[1] + 300);
-  Cut(PathOf(active_, ".log"), active_.positions[5]);
-  Write(PathOf(active_, ".idx"), active_.index.substr(0, 4096 + 4 * 48));
-  const FileFinding finding = OnlyFinding(Inspect());
-  EXPECT_EQ(finding.path, kJournal);
-  EXPECT_EQ(finding.verdict, Verdict::kTorn);
-  EXPECT_EQ(finding.position, journal_.commit_positions[1]);
-  EXPECT_EQ(RunCommand({path_}).exit_code, kInspectClean);
-}
-
-TEST_F(InspectTest, WhatTheJournalStillHoldsMayBeMissingFromTheSegment) {
-  Cut(PathOf(active_, ".log"), active_.positions[4] + 10);
-  Write(PathOf(active_, ".idx"), active_.index.substr(0, 4096 + 2 * 48));
-  const FileFinding finding = OnlyFinding(Inspect());
-  EXPECT_EQ(finding.verdict, Verdict::kTorn);
-  EXPECT_EQ(finding.position, active_.positions[4]);
-  EXPECT_THAT(finding.recovery, testing::HasSubstr("from the journal"));
-}
-
-TEST_F(InspectTest, CutBelowWhatWasSyncedIsDamage) {
-  Cut(PathOf(active_, ".log"), active_.positions[2]);
-  EXPECT_EQ(ByPath(Inspect())[PathOf(active_, ".log")].verdict, Verdict::kCorrupt);
-  Cut(PathOf(closed_, ".log"), closed_.positions[4] + 9);
-  const FileFinding finding = ByPath(Inspect())[PathOf(closed_, ".log")];
-  EXPECT_EQ(finding.verdict, Verdict::kCorrupt);
-  EXPECT_EQ(finding.position, closed_.positions[4]);
-}
-
-TEST_F(InspectTest, BytesBehindTheEndOfTheLogAreCut) {
-  Write(PathOf(active_, ".log"), active_.log + std::string(100, 'x'));
-  const FileFinding finding = OnlyFinding(Inspect());
-  EXPECT_EQ(finding.verdict, Verdict::kTorn);
-  EXPECT_EQ(finding.position, active_.end_position);
-  Write(PathOf(active_, ".log"), active_.log + std::string(8000, '\0'));  // reserved room
-  EXPECT_EQ(ByPath(Inspect())[PathOf(active_, ".log")].verdict, Verdict::kOk);
-}
-
-TEST_F(InspectTest, DeletedFilesAreMissed) {
-  for (const std::string& name :
-       {std::string("identity"), PathOf(closed_, ".log"), PathOf(active_, ".log")}) {
-    SCOPED_TRACE(name);
-    SetUp();
-    Remove(name);
-    EXPECT_EQ(ByPath(Inspect())[name].verdict, Verdict::kMissing);
-    EXPECT_EQ(RunCommand({path_}).exit_code, kInspectDamage);
-  }
-  SetUp();
-  Remove(kJournal);
-  EXPECT_FALSE(Inspect().recovery.starts);
-  EXPECT_NE(RunCommand({path_}).exit_code, kInspectClean);
-  SetUp();
-  Remove(PathOf(closed_, ".idx"));  // derived
-  EXPECT_EQ(RunCommand({path_}).exit_code, kInspectClean);
-}
 
 TEST_F(InspectTest, SavedStatesAreVerifiedAndJudged) {
   const EntryHeader& last = active_.entries[1].header;
@@ -316,63 +94,9 @@ TEST_F(InspectTest, SavedStatesAreVerifiedAndJudged) {
 }
 
 // Two live files: the older holds commits 21 and 22, the newer one's checkpoint includes them.
-class InspectTwoJournalFilesTest : public InspectTest {
- protected:
-  static constexpr char kNewer[] = "journal/00000000000000000004.jnl";
-  void SetUp() override {
-    InspectTest::SetUp();
-    Checkpoint checkpoint;
-    checkpoint.process_epoch = 4;
-    checkpoint.last_commit = CommitSequence(22);
-    checkpoint.durable_through = CommitSequence(22);
-    checkpoint.next_file = FileNumber(9);
-    checkpoint.next_generation = Generation(7);
-    checkpoint.live_files = {{FileNumber(3), Generation(5)}};
-    ReplicaRecord record = MakeRecord({closed_, active_});
-    record.last_frame = FrameSequence(11);
-    const EntryHeader& synced = active_.entries[2].header;
-    record.sync_point = {active_.ref.file, active_.positions[3], synced.last_index,
-                         synced.next_offset()};
-    checkpoint.replicas.Put(record);
-    Write(kNewer, MakeJournal(identity_, {FileNumber(4), Generation(6)}, checkpoint, {}).bytes);
-  }
-};
-
-TEST_F(InspectTwoJournalFilesTest, BothAreLiveAndClean) {
-  const InspectReport report = Inspect();
-  EXPECT_TRUE(report.recovery.starts) << report.recovery.refusal;
-  EXPECT_EQ(report.CountDamage(), 0u);
-  ASSERT_EQ(report.journal.size(), 2u);
-  EXPECT_TRUE(report.journal[0].live && report.journal[1].live);
-  EXPECT_TRUE(!report.journal[0].newest_checkpoint && report.journal[1].newest_checkpoint);
-}
-
-TEST_F(InspectTwoJournalFilesTest, TheLastCommitOfAnOlderFileIsNeverTorn) {
-  Flip(kJournal, journal_.commit_positions[1] + 300);
-  const InspectReport report = Inspect();
-  EXPECT_TRUE(report.recovery.starts) << report.recovery.refusal;
-  ASSERT_EQ(report.recovery.notes.size(), 1u);
-  EXPECT_NE(report.recovery.notes[0].find("DurableCommitDamaged"), std::string::npos);
-  EXPECT_GT(report.CountDamage(), 0u);
-  EXPECT_EQ(ByPath(report)[kJournal].verdict, Verdict::kCorrupt);
-  EXPECT_EQ(ByPath(report)[kJournal].position, journal_.commit_positions[1]);
-}
-
-TEST_F(InspectTwoJournalFilesTest, ADeletedOlderFileIsMissed) {
-  Remove(kJournal);
-  const InspectReport report = Inspect();
-  EXPECT_FALSE(report.recovery.starts);
-  EXPECT_EQ(ByPath(report)[kJournal].verdict, Verdict::kMissing);
-}
-
-TEST_F(InspectTwoJournalFilesTest, ATornRollIsNoDamage) {
-  Write("journal/00000000000000000005.jnl", std::string(8192, '\0'));
-  const FileFinding finding = OnlyFinding(Inspect());
-  EXPECT_EQ(finding.path, "journal/00000000000000000005.jnl");
-  EXPECT_EQ(finding.verdict, Verdict::kTorn);
-}
 
 // The journal as the broker writes it: its frames hold a segment that is not on disk yet.
+
 TEST_F(InspectTest, AJournalOfTheRealWriterIsRead) {
   Remove(kJournal);
   fs::remove_all(path_ + "/" + kGroupPath);
@@ -414,24 +138,6 @@ TEST_F(InspectTest, FilesThatNobodyNamesAreToldApartFromUnknownOnes) {
   EXPECT_EQ(all.at(PathOf(stray, ".log")).verdict, Verdict::kUnreferenced);
   EXPECT_EQ(all.at("notes.txt").verdict, Verdict::kUnknown);
   EXPECT_EQ(RunCommand({path_}).exit_code, kInspectClean);
-}
-
-TEST_F(InspectTest, AnIndexThatPointsElsewhereIsDamage) {
-  MadeSegment other = MakeSegment(identity_, FileNumber(8), closed_.end, 6);
-  other.index =
-      MakeSegment(identity_, FileNumber(8), {Index(5), Term(3), Offset(4), WallTime(1)}, 6).index;
-  other.index.replace(0, 4096, active_.index, 0, 4096);
-  Write(PathOf(active_, ".idx"), other.index);
-  const FileFinding finding = OnlyFinding(Inspect());
-  EXPECT_EQ(finding.path, PathOf(active_, ".idx"));
-  EXPECT_EQ(finding.verdict, Verdict::kCorrupt);
-}
-
-TEST_F(InspectTest, WithoutVerificationOnlyPayloadDamageIsOverlooked) {
-  Flip(PathOf(closed_, ".log"), closed_.positions[3] + 150);
-  EXPECT_EQ(Inspect(false).CountDamage(), 0u);
-  Flip(PathOf(closed_, ".log"), closed_.positions[3] + 24);  // its index
-  EXPECT_EQ(Inspect(false).CountDamage(), 1u);
 }
 
 TEST_F(InspectTest, ADirectoryInUseIsInspectedAndSaysSo) {

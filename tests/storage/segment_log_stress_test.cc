@@ -9,6 +9,7 @@
 #include "common/error.h"
 #include "common/strings.h"
 #include "tests/storage/directory_host.h"
+#include "tests/storage/storage_threads.h"
 
 namespace varve::storage {
 namespace {
@@ -109,17 +110,13 @@ struct Shard {
   std::promise<void> finished;
 };
 
-class Threads {
- public:
-  StorageExecutors executors() {
-    return {journal_.get(), segments_.get(), sync_.get(), reader_.get()};
-  }
+}
 
- private:
-  std::unique_ptr<Executor> journal_ = ThreadExecutor("journal");
-  std::unique_ptr<Executor> segments_ = ThreadExecutor("segments");
-  std::unique_ptr<Executor> sync_ = ThreadExecutor("sync");
-  std::unique_ptr<Executor> reader_ = ThreadExecutor("reader");
+private:
+std::unique_ptr<Executor> journal_ = ThreadExecutor("journal");
+std::unique_ptr<Executor> segments_ = ThreadExecutor("segments");
+std::unique_ptr<Executor> sync_ = ThreadExecutor("sync");
+std::unique_ptr<Executor> reader_ = ThreadExecutor("reader");
 };
 
 std::string FreshPath() {
@@ -177,7 +174,7 @@ TEST(SegmentLogStress, ConcurrentLogsAndReaders) {
     // Shards go last: answers are posted to them until the threads of the storage have ended.
     std::vector<std::unique_ptr<Shard>> shards;
     Shard passing(GroupId{500}, 9);  // created and removed beside them
-    Threads threads;
+    StorageThreads threads;
     auto random = SeededRandom(1);
     auto directory = DataDirectory::Open(RealFileSystem(), RealClock(), *random, Options(path),
                                          threads.executors());
@@ -218,7 +215,7 @@ TEST(SegmentLogStress, ConcurrentLogsAndReaders) {
     // No Close: the directory goes while tasks of it still wait on the executors.
     directory->reset();
   }
-  Threads threads;
+  StorageThreads threads;
   auto random = SeededRandom(2);
   auto directory = DataDirectory::Open(RealFileSystem(), RealClock(), *random, Options(path),
                                        threads.executors());

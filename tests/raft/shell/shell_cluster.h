@@ -54,7 +54,6 @@ class ShellNode final : public GroupRouter, public PeerHubListener {
     void OnProposal(ProposalResult result) override {
       if (std::holds_alternative<ProposalCommitted>(result.result)) ++results_committed;
     }
-    void OnRead(ReadResult) override {}
     void OnPrepareInstall(const PrepareInstall&) override {}
     void OnStageInstall(const StageInstall&) override {}
     void OnRefusedMessage(const RefusedMessage&) override { ++*refused; }

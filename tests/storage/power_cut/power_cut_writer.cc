@@ -16,6 +16,7 @@
 #include "common/strings.h"
 #include "storage/defect.h"
 #include "tests/storage/directory_host.h"
+#include "tests/storage/storage_threads.h"
 
 namespace varve::storage {
 namespace {
@@ -29,17 +30,13 @@ Entry Next(GroupId group, const LogEnd& end, const std::vector<EpochStart>& epoc
   return DataEntry(group, end, kTerm, 1, index * 37 % 3000);
 }
 
-class Threads {
- public:
-  StorageExecutors executors() {
-    return {journal_.get(), segments_.get(), sync_.get(), reader_.get()};
-  }
+}
 
- private:
-  std::unique_ptr<Executor> journal_ = ThreadExecutor("journal");
-  std::unique_ptr<Executor> segments_ = ThreadExecutor("segments");
-  std::unique_ptr<Executor> sync_ = ThreadExecutor("sync");
-  std::unique_ptr<Executor> reader_ = ThreadExecutor("reader");
+private:
+std::unique_ptr<Executor> journal_ = ThreadExecutor("journal");
+std::unique_ptr<Executor> segments_ = ThreadExecutor("segments");
+std::unique_ptr<Executor> sync_ = ThreadExecutor("sync");
+std::unique_ptr<Executor> reader_ = ThreadExecutor("reader");
 };
 
 DataDirectoryOptions Options(const std::string& path) {
@@ -149,7 +146,7 @@ class Program {
 
   std::unique_ptr<Random> random_ = SystemRandom();
   std::unique_ptr<Executor> shard_ = ThreadExecutor("shard");
-  Threads threads_;
+  StorageThreads threads_;
   std::unique_ptr<DataDirectory> directory_;
   std::map<GroupId, std::unique_ptr<PartitionLog>> logs_;
   std::promise<absl::Status> failed_;
