@@ -48,12 +48,18 @@ absl::StatusOr<std::unique_ptr<Broker>> Broker::Open(FileSystem& files, const Cl
   broker->host_ =
       std::make_unique<PartitionHost>(*broker->directory_, broker->executors_.shards, clock,
                                       broker->view_, broker->catalogue_, random.Next());
-  // A disk that stalls is no place for a leader. Events end with the directory's last I/O, before
-  // the host goes.
+  // A disk that stalls is no place for a leader; what is damaged is fetched from others. Events end
+  // with the directory's last I/O, before the host goes.
   broker->directory_->AddDiskListener(
       [host = broker->host_.get()](const storage::DiskEvent& event) {
         const bool slow = event.kind != storage::DiskEvent::Kind::kOk;
         host->ForEach([slow](Partition& partition) { partition.SetDiskSlow(slow); });
+      });
+  broker->directory_->AddScrubListener(
+      [host = broker->host_.get()](const storage::ScrubFinding& finding) {
+        host->With(finding.group, [](Partition* partition) {
+          if (partition != nullptr) partition->RepairDamage();
+        });
       });
   if (broker->options_.make_transport) broker->MakePeers();
   broker->service_ = std::make_unique<LocalService>(LocalServiceParts{

@@ -269,10 +269,8 @@ absl::StatusOr<NodeHeartbeat> GetHeartbeat(std::string_view bytes) {
   return out;
 }
 
-}  // namespace
-
-absl::StatusOr<Packet> DecodePacket(const SharedBytes& bytes) {
-  if (bytes.size() > kMaxPacketBytes) return Bad(bytes.size(), " bytes are too many");
+// The head; `body` is what it says, with the right checksum.
+absl::StatusOr<Packet> ReadHead(const SharedBytes& bytes, std::string_view* body) {
   ByteReader head(bytes.view());
   const auto magic = head.Get<uint32_t>();
   const auto version = head.Get<uint16_t>();
@@ -282,14 +280,22 @@ absl::StatusOr<Packet> DecodePacket(const SharedBytes& bytes) {
   packet.to = NodeId{head.Get<uint32_t>()};
   const auto body_bytes = head.Get<uint32_t>();
   const auto crc = head.Get<uint32_t>();
-  const std::string_view body = head.GetBytes(body_bytes);
+  *body = head.GetBytes(body_bytes);
   if (!head.ok()) return Bad("it is cut");
   if (magic != wire::kMagic) return Bad("it does not begin as one");
   if (version != wire::kVersion || reserved != 0)
     return Bad("version ", version, " is unknown; is the other broker newer?");
-  if (ExtendCrc32c(Crc32c(bytes.view().substr(0, wire::kHeadBytes - 4)), body) != crc)
+  if (ExtendCrc32c(Crc32c(bytes.view().substr(0, wire::kHeadBytes - 4)), *body) != crc)
     return Bad("the checksum differs");
+  return packet;
+}
 
+}  // namespace
+
+absl::StatusOr<Packet> DecodePacket(const SharedBytes& bytes) {
+  if (bytes.size() > kMaxPacketBytes) return Bad(bytes.size(), " bytes are too many");
+  std::string_view body;
+  VARVE_ASSIGN_OR_RETURN(Packet packet, ReadHead(bytes, &body));
   ByteReader in(body);
   absl::Status status;
   if (GetFlag(&in, &status)) {
@@ -299,7 +305,7 @@ absl::StatusOr<Packet> DecodePacket(const SharedBytes& bytes) {
   VARVE_RETURN_IF_ERROR(status);
   if (count > in.remaining() / wire::kMessageHeadBytes)
     return Bad(count, " messages in ", in.remaining(), " bytes");
-  MessageReader reader(&in, bytes, wire::kHeadBytes + body_bytes, packet.from, packet.to);
+  MessageReader reader(&in, bytes, wire::kHeadBytes + body.size(), packet.from, packet.to);
   packet.messages.reserve(count);
   for (uint32_t i = 0; i < count; ++i) {
     VARVE_ASSIGN_OR_RETURN(Message message, reader.Read());

@@ -1,6 +1,7 @@
 #include "server/metadata/membership.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 namespace varve::server {
@@ -15,6 +16,36 @@ bool HasNode(const std::vector<ReplicaId>& replicas, NodeId node) {
                      [node](const ReplicaId& r) { return r.node == node; });
 }
 
+using Brokers = std::map<NodeId, ReplicaEpoch>;
+
+bool IsCurrent(const Brokers& brokers, ReplicaId replica) {
+  const auto at = brokers.find(replica.node);
+  return at != brokers.end() && at->second == replica.epoch;
+}
+
+// Without a voter that is gone for good, or lost its data: its broker's new replica cannot learn
+// beside it. The majority of the others must live.
+std::optional<Configuration> WithoutVoter(Configuration next, ReplicaId gone,
+                                          const std::set<ReplicaId>& ready) {
+  std::erase(next.voters, gone);
+  const auto living =
+      static_cast<size_t>(std::count_if(next.voters.begin(), next.voters.end(),
+                                        [&](const ReplicaId& r) { return ready.contains(r); }));
+  if (living <= next.voters.size() / 2) return std::nullopt;
+  return next;
+}
+
+// Every broker that does not vote learns, and nobody else.
+void SetLearners(const Brokers& brokers, Configuration* next) {
+  std::erase_if(next->learners, [&](const ReplicaId& r) { return !IsCurrent(brokers, r); });
+  for (const auto& [node, epoch] : brokers) {
+    const ReplicaId replica{node, epoch};
+    if (!Has(next->voters, replica) && !HasNode(next->learners, node))
+      next->learners.push_back(replica);
+  }
+  std::sort(next->learners.begin(), next->learners.end());
+}
+
 size_t WantedVoters(size_t brokers) { return brokers >= 5 ? 5 : brokers >= 3 ? 3 : 1; }
 
 }  // namespace
@@ -23,32 +54,11 @@ std::optional<Configuration> NextMetadataMembers(const Configuration& now,
                                                  const std::map<NodeId, ReplicaEpoch>& brokers,
                                                  const std::set<ReplicaId>& ready) {
   if (!now.outgoing.empty() || now.voters.empty()) return std::nullopt;
-  const auto is_current = [&](ReplicaId replica) {
-    const auto at = brokers.find(replica.node);
-    return at != brokers.end() && at->second == replica.epoch;
-  };
   Configuration next = now;
   next.auto_leave = false;
-
-  // A voter that is gone for good, or lost its data, makes room first: its broker's new replica
-  // cannot learn beside it. The majority of the others must live.
-  const auto gone = std::find_if_not(next.voters.begin(), next.voters.end(), is_current);
-  if (gone != next.voters.end()) {
-    const auto living = static_cast<size_t>(
-        std::count_if(next.voters.begin(), next.voters.end(),
-                      [&](const ReplicaId& r) { return r != *gone && ready.contains(r); }));
-    if (next.voters.size() == 1 || living <= (next.voters.size() - 1) / 2) return std::nullopt;
-    next.voters.erase(gone);
-    return next;
-  }
-
-  std::erase_if(next.learners, [&](const ReplicaId& r) { return !is_current(r); });
-  for (const auto& [node, epoch] : brokers) {
-    const ReplicaId replica{node, epoch};
-    if (!Has(next.voters, replica) && !HasNode(next.learners, node))
-      next.learners.push_back(replica);
-  }
-  std::sort(next.learners.begin(), next.learners.end());
+  for (const ReplicaId& voter : now.voters)
+    if (!IsCurrent(brokers, voter)) return WithoutVoter(std::move(next), voter, ready);
+  SetLearners(brokers, &next);
   if (next.learners != now.learners) return next;
 
   const size_t wanted = WantedVoters(brokers.size());

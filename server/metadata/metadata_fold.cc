@@ -37,6 +37,27 @@ std::vector<ReplicaId> ReadReplicas(const Placements& placements) {
   return out;
 }
 
+absl::StatusOr<std::shared_ptr<TopicEntry>> ReadTopic(TopicId id, std::string_view value) {
+  state::TopicValue value_message;
+  VARVE_RETURN_IF_ERROR(ParseValue(value, "topic value", &value_message));
+  if (value_message.partitions() > limits::kMaxPartitionsPerTopic)
+    return MakeError(Reason::DATA_LOSS, "topic value claims ", value_message.partitions(),
+                     " partitions, more than ", limits::kMaxPartitionsPerTopic);
+  auto topic = std::make_shared<TopicEntry>();
+  topic->name = value_message.name();
+  topic->id = id;
+  topic->replication_factor = value_message.replication_factor();
+  topic->config.max_batch_bytes = value_message.max_batch_bytes();
+  topic->config.segment_bytes = value_message.segment_bytes();
+  if (value_message.has_segment_ms()) topic->config.segment_ms = value_message.segment_ms();
+  if (value_message.has_retention_ms()) topic->config.retention_ms = value_message.retention_ms();
+  if (value_message.has_retention_bytes())
+    topic->config.retention_bytes = value_message.retention_bytes();
+  topic->created = WallTime(value_message.created_ms());
+  topic->partitions.resize(value_message.partitions());
+  return topic;
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> EncodeMetadataBatch(const std::vector<EntityChange>& changes,
@@ -135,25 +156,7 @@ absl::Status MetadataFold::ReadEntity(const EntityKey& key, std::string_view val
       return absl::OkStatus();
     }
     case EntityType::kTopic: {
-      state::TopicValue value_message;
-      VARVE_RETURN_IF_ERROR(ParseValue(value, "topic value", &value_message));
-      if (value_message.partitions() > limits::kMaxPartitionsPerTopic)
-        return MakeError(Reason::DATA_LOSS, "topic value claims ", value_message.partitions(),
-                         " partitions, more than ", limits::kMaxPartitionsPerTopic);
-      auto topic = std::make_shared<TopicEntry>();
-      topic->name = value_message.name();
-      topic->id = key.topic;
-      topic->replication_factor = value_message.replication_factor();
-      topic->config.max_batch_bytes = value_message.max_batch_bytes();
-      topic->config.segment_bytes = value_message.segment_bytes();
-      if (value_message.has_segment_ms()) topic->config.segment_ms = value_message.segment_ms();
-      if (value_message.has_retention_ms())
-        topic->config.retention_ms = value_message.retention_ms();
-      if (value_message.has_retention_bytes())
-        topic->config.retention_bytes = value_message.retention_bytes();
-      topic->created = WallTime(value_message.created_ms());
-      topic->partitions.resize(value_message.partitions());
-      (*drafts)[key.topic].topic = std::move(topic);
+      VARVE_ASSIGN_OR_RETURN((*drafts)[key.topic].topic, ReadTopic(key.topic, value));
       return absl::OkStatus();
     }
     case EntityType::kPartition: {
@@ -171,20 +174,23 @@ absl::Status MetadataFold::ReadEntity(const EntityKey& key, std::string_view val
       changes->removed_groups[key.group] = removed_groups_[key.group];
       return absl::OkStatus();
     }
-    case EntityType::kBroker: {
-      state::BrokerValue broker;
-      VARVE_RETURN_IF_ERROR(ParseValue(value, "broker value", &broker));
-      BrokerInfo info{key.node, {}, broker.client_address(), broker.peer_address()};
-      if (!ReadId(broker.directory_id(), &info.directory))
-        return MakeError(Reason::DATA_LOSS, "the directory id of broker ", key.node, " has ",
-                         broker.directory_id().size(), " bytes");
-      metadata_epochs_[key.node] = ReplicaEpoch(broker.metadata_epoch());
-      view_.PutBroker(info);
+    case EntityType::kBroker:
       changes->brokers = true;
-      return absl::OkStatus();
-    }
+      return ReadBroker(key.node, value);
   }
   return MakeError(Reason::DATA_LOSS, "unknown entity type");
+}
+
+absl::Status MetadataFold::ReadBroker(NodeId node, std::string_view value) {
+  state::BrokerValue broker;
+  VARVE_RETURN_IF_ERROR(ParseValue(value, "broker value", &broker));
+  BrokerInfo info{node, {}, broker.client_address(), broker.peer_address()};
+  if (!ReadId(broker.directory_id(), &info.directory))
+    return MakeError(Reason::DATA_LOSS, "the directory id of broker ", node, " has ",
+                     broker.directory_id().size(), " bytes");
+  metadata_epochs_[node] = ReplicaEpoch(broker.metadata_epoch());
+  view_.PutBroker(info);
+  return absl::OkStatus();
 }
 
 void MetadataFold::RemoveEntity(const EntityKey& key) {

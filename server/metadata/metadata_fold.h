@@ -77,6 +77,7 @@ class MetadataFold {
                            MetadataChanges* changes);
   absl::Status ReadEntity(const EntityKey& key, std::string_view value,
                           std::map<TopicId, Draft>* drafts, MetadataChanges* changes);
+  absl::Status ReadBroker(NodeId node, std::string_view value);
   void RemoveEntity(const EntityKey& key);
   absl::Status Publish(std::map<TopicId, Draft> drafts, MetadataChanges* changes);
 

@@ -185,6 +185,31 @@ TEST(CoreHeartbeatTest, ALostLeaderIsNotWaitedFor) {
   EXPECT_EQ(h.core.role(), Role::kPreCandidate);
 }
 
+// Those who are left campaign one after another, 2 ticks apart, and in each group another one
+// first.
+TEST(CoreHeartbeatTest, TheHeirsOfALostLeaderCampaignOneAfterAnother) {
+  for (const uint64_t group : {100u, 101u}) {
+    std::map<NodeId, int> ticks;
+    for (const ReplicaId self : {kSelf, kOther}) {
+      CoreState state = FreshState(kThree);
+      CoreOptions options{GroupId{group}, self, 1 << 20};
+      Core core(options, state);
+      Message heartbeat{GroupId{group}, kPeer, self, Term{2}, Heartbeat{}};
+      core.Step(Receive{heartbeat});
+      (void)core.TakeEffects();
+      core.Step(PeerLost{kPeer});
+      while (core.role() == Role::kFollower && ticks[self.node] < 100) {
+        core.Step(Tick{1});
+        ++ticks[self.node];
+      }
+    }
+    const bool self_first = ticks[kSelf.node] < ticks[kOther.node];
+    EXPECT_EQ(std::min(ticks[kSelf.node], ticks[kOther.node]), 1);
+    EXPECT_EQ(std::max(ticks[kSelf.node], ticks[kOther.node]), 2);
+    EXPECT_EQ(self_first, group == 100);
+  }
+}
+
 TEST(CoreHeartbeatTest, TheFloorIsWhatEverybodyFoldedAndNeverFalls) {
   ClusterOptions options;
   options.core.max_uncommitted_bytes = 1 << 20;

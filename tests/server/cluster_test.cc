@@ -1,10 +1,12 @@
 // Three brokers in one thread: formation, replication, failover, brokers that come back.
 #include <gtest/gtest.h>
 
-#include <set>
+#include <algorithm>
+#include <map>
 
 #include "common/error.h"
 #include "common/error_detail.h"
+#include "storage/segment_names.h"
 #include "tests/server/sim_cluster.h"
 
 namespace varve::server {
@@ -191,6 +193,109 @@ TEST(ClusterTest, AWipedBrokerComesBackUnderANewEpoch) {
   cluster.scheduler.RunFor(kSecond);
   EXPECT_FALSE(present) << "its former replica's epoch is not this one's";
   EXPECT_EQ(*cluster.ReadAll("t", 0), std::vector<std::string>{"kept"});
+}
+
+// Paths of a group's segments on a node's disk, oldest first.
+std::vector<std::string> SegmentsOn(SimNode& node, GroupId group) {
+  std::vector<std::string> out;
+  const std::string directory = JoinPath("data/groups", storage::GroupDirectoryName(group));
+  const auto listed = node.disk().List(directory);
+  EXPECT_TRUE(listed.ok()) << listed.status();
+  for (const DirectoryEntry& entry : *listed)
+    if (entry.name.ends_with(".log")) out.push_back(JoinPath(directory, entry.name));
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+bool AwaitRepair(SimCluster& cluster, size_t node, GroupId group) {
+  size_t damaged = 1;
+  for (int wait = 0; wait < 300 && damaged > 0; ++wait) {
+    cluster.scheduler.RunFor(100 * kMillisecond);
+    cluster.OnReplica(node, group, [&](Partition* partition) {
+      damaged = partition == nullptr ? 1 : partition->log().damaged_ranges().size();
+    });
+  }
+  return damaged == 0;
+}
+
+TEST(ClusterTest, ASegmentThatIsLostComesBackFromAnotherReplica) {
+  SimCluster cluster(7, 3);
+  ASSERT_TRUE(cluster.AwaitReady());
+  cluster.scheduler.RunFor(3 * kSecond);
+  cluster.MakeSegments("t", 40);
+  const GroupId group = *cluster.node(0).broker().catalogue().FindGroup("t", PartitionId(0));
+  const size_t broken = (*cluster.LeaderOf("t", 0) + 1) % 3;
+  cluster.node(broken).Stop();
+  const auto segments = SegmentsOn(cluster.node(broken), group);
+  ASSERT_GT(segments.size(), 3u);
+  ASSERT_TRUE(cluster.node(broken).disk().RemoveFile(segments[1]).ok());
+  cluster.node(broken).Start();
+  ASSERT_TRUE(cluster.AwaitReady());
+  EXPECT_EQ(cluster.node(broken).broker().directory().recovery().damaged, 1u);
+  EXPECT_TRUE(AwaitRepair(cluster, broken, group));
+  // With the very same segments as the others have.
+  for (size_t i = 0; i < 3; ++i)
+    EXPECT_EQ(SegmentsOn(cluster.node(i), group).size(), segments.size());
+  const auto all = cluster.ReadAll("t", 0);
+  ASSERT_TRUE(all.ok()) << all.status();
+  EXPECT_EQ(all->size(), 40u);
+}
+
+TEST(ClusterTest, ABitThatFlippedIsFoundByScrubbingAndRepaired) {
+  SimCluster cluster(8, 3, {.scrub_period = 20 * kSecond});
+  ASSERT_TRUE(cluster.AwaitReady());
+  cluster.scheduler.RunFor(3 * kSecond);
+  cluster.MakeSegments("t", 40);
+  const GroupId group = *cluster.node(0).broker().catalogue().FindGroup("t", PartitionId(0));
+  const size_t broken = *cluster.LeaderOf("t", 0);
+  const std::string path = SegmentsOn(cluster.node(broken), group)[1];
+  ASSERT_TRUE(cluster.node(broken).disk().Corrupt(path, 20'000, "?").ok());
+  bool found = false;
+  for (int wait = 0; wait < 600 && !found; ++wait) {
+    cluster.scheduler.RunFor(100 * kMillisecond);
+    found = cluster.node(broken).broker().directory().scrub_stats().damaged > 0;
+  }
+  ASSERT_TRUE(found);
+  EXPECT_TRUE(AwaitRepair(cluster, broken, group));
+  const auto all = cluster.ReadAll("t", 0);
+  ASSERT_TRUE(all.ok()) << all.status();
+  EXPECT_EQ(all->size(), 40u);
+}
+
+TEST(ClusterTest, ADiskThatStallsLosesItsLeaderships) {
+  SimCluster cluster(9, 3);
+  ASSERT_TRUE(cluster.AwaitReady());
+  cluster.scheduler.RunFor(3 * kSecond);
+  ASSERT_TRUE(cluster.CreateTopic("t", 3, 3).ok());
+  const size_t slow = *cluster.LeaderOf("t", 0);
+  cluster.node(slow).broker().partitions().ForEach(
+      [](Partition& partition) { partition.SetDiskSlow(true); });
+  cluster.scheduler.RunFor(2 * kSecond);
+  for (uint32_t p = 0; p < 3; ++p) {
+    const auto leader = cluster.LeaderOf("t", p);
+    ASSERT_TRUE(leader.has_value()) << p;
+    EXPECT_NE(*leader, slow) << p;
+    EXPECT_TRUE(cluster.Append("t", p, "x").ok());
+  }
+}
+
+TEST(ClusterTest, ADeletedTopicGoesOnEveryBroker) {
+  SimCluster cluster(10, 3);
+  ASSERT_TRUE(cluster.AwaitReady());
+  cluster.scheduler.RunFor(3 * kSecond);
+  ASSERT_TRUE(cluster.CreateTopic("t", 1, 3).ok());
+  ASSERT_TRUE(cluster.Append("t", 0, "x").ok());
+  const GroupId group = *cluster.node(0).broker().catalogue().FindGroup("t", PartitionId(0));
+  DeleteTopicRequest request;
+  request.name = "t";
+  ASSERT_TRUE(cluster.Ask(*cluster.Controller(), &BrokerService::DeleteTopic, request).ok());
+  cluster.scheduler.RunFor(2 * kSecond);
+  for (size_t i = 0; i < 3; ++i) {
+    const auto groups = cluster.node(i).broker().directory().groups();
+    EXPECT_EQ(std::count(groups.begin(), groups.end(), group), 0) << "node " << i;
+    const auto gone = cluster.Ask(i, &BrokerService::GetTopic, GetTopicRequest{"t", {}});
+    EXPECT_EQ(ReasonOf(gone.status()), Reason::UNKNOWN_TOPIC) << "node " << i;
+  }
 }
 
 // A directory that is put back from an older image is whole; the others know better.

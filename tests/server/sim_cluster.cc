@@ -127,6 +127,7 @@ void SimNode::OpenBroker(const Formed* formed) {
   BrokerOptions options;
   options.directory.path = "data";
   options.directory.node = id_;
+  options.directory.scrub_period = options_.scrub_period;
   options.advertised_address = ClientAddress(id_);
   options.peer_address = PeerAddress(id_);
   options.make_transport = [this](const storage::DataDirectory&) {
@@ -168,9 +169,16 @@ void SimNode::Crash(bool power_loss) {
   running_ = ready_ = false;
 }
 
-SimCluster::SimCluster(uint64_t seed, size_t nodes)
+void SimNode::Stop() {
+  std::optional<absl::Status> stopped;
+  broker_->Stop([&](absl::Status status) { stopped = std::move(status); });
+  EXPECT_TRUE(scheduler_.RunUntil([&] { return stopped.has_value(); }, 60 * kSecond));
+  EXPECT_TRUE(stopped && stopped->ok());
+  Crash();
+}
+
+SimCluster::SimCluster(uint64_t seed, size_t nodes, SimNodeOptions options)
     : scheduler(seed), network(scheduler, {}), calls_(scheduler) {
-  SimNodeOptions options;
   for (size_t i = 1; i <= nodes; ++i)
     options.seeds.push_back(
         {NodeId(static_cast<uint32_t>(i)), SimNode::PeerAddress(NodeId(static_cast<uint32_t>(i)))});
@@ -229,6 +237,27 @@ absl::StatusOr<TopicInfo> SimCluster::CreateTopic(const std::string& name, uint3
     scheduler.RunFor(50 * kMillisecond);
   }
   return last;
+}
+
+void SimCluster::MakeSegments(const std::string& name, int batches) {
+  CreateTopicRequest request;
+  request.name = name;
+  request.partitions = 1;
+  request.replication_factor = static_cast<uint32_t>(nodes_.size());
+  request.config.segment_bytes = 64 << 10;
+  ASSERT_TRUE(Ask(*Controller(), &BrokerService::CreateTopic, request).ok());
+  for (int i = 0; i < batches; ++i)
+    ASSERT_TRUE(Append(name, 0, StrCat(i, ":", std::string(10'000, 'x'))).ok());
+  scheduler.RunFor(12 * kSecond);
+}
+
+void SimCluster::OnReplica(size_t i, GroupId group, std::function<void(Partition*)> use) {
+  bool done = false;
+  nodes_[i]->broker().partitions().With(group, [&](Partition* partition) {
+    use(partition);
+    done = true;
+  });
+  EXPECT_TRUE(scheduler.RunUntil([&] { return done; }, kSecond));
 }
 
 std::optional<size_t> SimCluster::LeaderOf(const std::string& topic, uint32_t partition) {

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -40,6 +41,7 @@ class SimPeerCalls {
 
 struct SimNodeOptions {
   uint32_t shards = 2;
+  Nanos scrub_period = 0;
   std::vector<SeedNode> seeds;
 };
 
@@ -52,6 +54,8 @@ class SimNode {
   // Begins a process; `ready()` tells when it serves.
   void Start();
   void Crash(bool power_loss = false);
+  // Cleanly: the journal then holds nothing that segments do not.
+  void Stop();
   // Another, empty disk.
   void Wipe();
   // While no process runs: what the disk holds, and back to it.
@@ -63,6 +67,7 @@ class SimNode {
   [[nodiscard]] NodeId id() const { return id_; }
   [[nodiscard]] bool has_broker() const { return broker_ != nullptr; }
   Broker& broker() { return *broker_; }
+  SimFileSystem& disk() { return *disk_; }
   [[nodiscard]] static std::string PeerAddress(NodeId id);
   [[nodiscard]] static std::string ClientAddress(NodeId id);
 
@@ -93,7 +98,7 @@ class SimNode {
 
 class SimCluster {
  public:
-  SimCluster(uint64_t seed, size_t nodes);
+  SimCluster(uint64_t seed, size_t nodes, SimNodeOptions options = {});
   SimNode& node(size_t i) { return *nodes_[i]; }
   [[nodiscard]] size_t size() const { return nodes_.size(); }
   // All running nodes are ready.
@@ -113,6 +118,10 @@ class SimCluster {
   // Asks nodes until one is the controller, as a client that follows hints does.
   absl::StatusOr<TopicInfo> CreateTopic(const std::string& name, uint32_t partitions,
                                         uint32_t replicas);
+  // One partition on all brokers in segments of 64 KiB, several of them closed and synced.
+  void MakeSegments(const std::string& name, int batches);
+  // The replica on a node, on its shard.
+  void OnReplica(size_t i, GroupId group, std::function<void(Partition*)> use);
   // Appends one record through whoever leads; the status of the last attempt.
   absl::StatusOr<ProduceResult> Append(const std::string& topic, uint32_t partition,
                                        const std::string& value, Nanos patience = 10 * kSecond);
