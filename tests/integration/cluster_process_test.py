@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 
 VARVED, VARVE, DIRECTORY = sys.argv[1:4]
 SEED = int(os.environ.get("VARVE_SEED", "1"))
@@ -122,6 +123,11 @@ def main():
         varve("topic", "create", "t", "--partitions", str(PARTITIONS), servers=CLIENTS[3])
         print("three brokers and the first topic after %.1f s" % (time.monotonic() - begin))
         assert all(leaders()), leaders()
+        with open(brokers[1].ready) as ready:
+            http = dict(part.split("=", 1) for part in ready.read().split())["http"]
+        with urllib.request.urlopen("http://%s/admin/peers" % http, timeout=10) as page:
+            peers = json.load(page)["peers"]
+        assert [(peer["node"], peer["live"]) for peer in peers] == [(2, True), (3, True)], peers
         load = Load()
         load.start()
         for _ in range(KILLS):
