@@ -110,15 +110,6 @@ struct Shard {
   std::promise<void> finished;
 };
 
-}
-
-private:
-std::unique_ptr<Executor> journal_ = ThreadExecutor("journal");
-std::unique_ptr<Executor> segments_ = ThreadExecutor("segments");
-std::unique_ptr<Executor> sync_ = ThreadExecutor("sync");
-std::unique_ptr<Executor> reader_ = ThreadExecutor("reader");
-};
-
 std::string FreshPath() {
   const char* base = std::getenv("TEST_TMPDIR");
   std::string path = StrCat(base == nullptr ? "." : base, "/segment_log_stress");

@@ -1,9 +1,8 @@
 // The two programs of power_cut_test.py, on real files and threads:
 //   power_cut_writer write DIR           appends to two logs for ever; one line "GROUP INDEX" for
 //                                        each acknowledged entry
-//   power_cut_writer write-unsynced DIR  the same with a planted defect: acknowledges without a
-//   sync power_cut_writer check DIR           recovers; one line "GROUP INDEX" for the end of each
-//   log
+//   power_cut_writer write-unsynced DIR  the same with a planted defect: it does not sync
+//   power_cut_writer check DIR           recovers; one line "GROUP INDEX" for each log's end
 // What stands at an index follows from the group and the entries before it, so that `check` knows
 // every byte that may be found. Errors go to stderr, exit code 1.
 #include <cstdio>
@@ -29,15 +28,6 @@ Entry Next(GroupId group, const LogEnd& end, const std::vector<EpochStart>& epoc
   if (index % 40 == 0) return RollEntry(group, end, kTerm, epochs);
   return DataEntry(group, end, kTerm, 1, index * 37 % 3000);
 }
-
-}
-
-private:
-std::unique_ptr<Executor> journal_ = ThreadExecutor("journal");
-std::unique_ptr<Executor> segments_ = ThreadExecutor("segments");
-std::unique_ptr<Executor> sync_ = ThreadExecutor("sync");
-std::unique_ptr<Executor> reader_ = ThreadExecutor("reader");
-};
 
 DataDirectoryOptions Options(const std::string& path) {
   DataDirectoryOptions options = SmallOptions();
