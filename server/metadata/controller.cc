@@ -193,7 +193,7 @@ void Controller::Act(const MetadataChanges& changes) {
       if (node.empty()) return;
       (*self)->creating_.erase(topic->name);
       if (status.ok())
-        return (*self)->AnswerWhenLed(topic, (*self)->fold_.position().applied, kLedAttempts,
+        return (*self)->AnswerWhenLed(topic, (*self)->fold_.position().applied, 0, kLedAttempts,
                                       std::move(node.mapped()));
       // The decision stands: the topic is there at the next start, whatever became of its logs.
       node.mapped()(MakeError(Reason::OUTCOME_UNKNOWN, "the creation of topic \"", topic->name,
@@ -203,22 +203,23 @@ void Controller::Act(const MetadataChanges& changes) {
   RemoveGroups(changes.removed_groups);
 }
 
-// A topic is of use when each partition has a leader and the other brokers know of it.
-void Controller::AnswerWhenLed(TopicRef topic, Index decided, int attempts, TopicDone done) {
-  const bool led =
-      std::all_of(topic->partitions.begin(), topic->partitions.end(),
-                  [&](const PartitionPlacement& p) { return view_.LeaderOf(p.group).has_value(); });
+// A topic is of use when each partition has a leader and the other brokers know of it. The first
+// `led` partitions had one already: they are not looked at again and again.
+void Controller::AnswerWhenLed(TopicRef topic, Index decided, size_t led, int attempts,
+                               TopicDone done) {
+  const auto& partitions = topic->partitions;
+  while (led < partitions.size() && view_.LeaderOf(partitions[led].group)) ++led;
   const auto& followers = metadata_.core().followers();
   const bool known = std::all_of(followers.begin(), followers.end(), [&](const auto& follower) {
     return follower.second.known_commit >= decided || !view_.IsLive(follower.first.node);
   });
   // It exists, whoever leads it and whenever.
-  if ((led && known) || attempts == 0 || stopped_) return done(topic);
-  metadata_.shard().RunAt(clock_.Now() + kLedInterval, [self = self_, topic, decided, attempts,
+  if ((led == partitions.size() && known) || attempts == 0 || stopped_) return done(topic);
+  metadata_.shard().RunAt(clock_.Now() + kLedInterval, [self = self_, topic, decided, led, attempts,
                                                         done = std::move(done)]() mutable {
     if (*self == nullptr)
       return done(MakeError(Reason::OUTCOME_UNKNOWN, "the broker stopped meanwhile"));
-    (*self)->AnswerWhenLed(topic, decided, attempts - 1, std::move(done));
+    (*self)->AnswerWhenLed(topic, decided, led, attempts - 1, std::move(done));
   });
 }
 

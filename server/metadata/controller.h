@@ -74,7 +74,7 @@ class Controller {
   [[nodiscard]] bool registered() const;
   [[nodiscard]] bool up_to_date() const;
   void BeginToDecide();
-  void AnswerWhenLed(TopicRef topic, Index decided, int attempts, TopicDone done);
+  void AnswerWhenLed(TopicRef topic, Index decided, size_t led, int attempts, TopicDone done);
   // controller_brokers.cc
   // The live ones if those are enough for so many replicas, else all; by node.
   [[nodiscard]] std::vector<NodeId> BrokersForReplicas(size_t wanted) const;
