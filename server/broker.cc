@@ -62,6 +62,8 @@ absl::StatusOr<std::unique_ptr<Broker>> Broker::Open(FileSystem& files, const Cl
         });
       });
   if (broker->options_.make_transport) broker->MakePeers();
+  broker->watch_ =
+      std::make_unique<BrokerWatch>(broker->directory_->identity().node, broker->clock_);
   broker->service_ = std::make_unique<LocalService>(LocalServiceParts{
       .clock = clock,
       .gate = broker->gate_,
@@ -70,6 +72,9 @@ absl::StatusOr<std::unique_ptr<Broker>> Broker::Open(FileSystem& files, const Cl
       .view = broker->view_,
       .host = *broker->host_,
       .controller = [raw = broker.get()] { return raw->controller_.get(); },
+      .directory = *broker->directory_,
+      .watch = *broker->watch_,
+      .look = [raw = broker.get()](auto use) { raw->Look(std::move(use)); },
       .cluster = broker->directory_->identity().cluster,
       .self = broker->directory_->identity().node,
       .advertised_address = broker->options_.advertised_address,
@@ -155,6 +160,46 @@ void Broker::StartController(absl::AnyInvocable<void(absl::Status)> ready) {
     }
     ready(std::move(status));
   });
+}
+
+// --- What is wrong
+// --------------------------------------------------------------------------------
+
+void Broker::Look(absl::AnyInvocable<void(BrokerSight)> use) {
+  auto look = [this, use = std::move(use)](std::vector<raft::PeerState> peers) mutable {
+    host_->With(kMetadataGroup, [this, use = std::move(use),
+                                 peers = std::move(peers)](Partition* metadata) mutable {
+      BrokerSight sight;
+      sight.health = directory_->health();
+      sight.room = directory_->AdmitData();
+      sight.disk_slow = directory_->disk_watch_stats().slow;
+      sight.deletion_pause = host_->clock_watch().Check();
+      sight.not_joined = WhyNotJoined(metadata);
+      sight.peers = std::move(peers);
+      use(std::move(sight));
+    });
+  };
+  if (peers_ == nullptr) return look({});
+  peers_->hub().Describe(
+      [look = std::move(look)](std::vector<raft::PeerState> peers,
+                               const raft::PeerHubStats&) mutable { look(std::move(peers)); });
+}
+
+// On the metadata partition's shard.
+std::string Broker::WhyNotJoined(const Partition* metadata) const {
+  if (metadata == nullptr) return "the metadata partition is not open";
+  const NodeId self = directory_->identity().node;
+  const Configuration& now = metadata->core().log().configuration();
+  for (const auto* members : {&now.voters, &now.learners})
+    if (std::find(members->begin(), members->end(), metadata->self()) != members->end()) return {};
+  const auto known = view_.FindBroker(self);
+  if (!known || known->directory != directory_->identity().directory)
+    return StrCat("the metadata does not know node ", self, " with this data directory");
+  return StrCat("node ", self, " is registered, and no member of the metadata group yet");
+}
+
+void Broker::NoteConditions() {
+  Look([this](const BrokerSight& sight) { watch_->Look(sight); });
 }
 
 void Broker::Stop(absl::AnyInvocable<void(absl::Status)> done) {

@@ -11,6 +11,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "server/broker_peers.h"
+#include "server/broker_watch.h"
 #include "server/metadata/cluster_view.h"
 #include "server/metadata/controller.h"
 #include "server/metrics/broker_metrics.h"
@@ -99,11 +100,17 @@ class Broker {
   [[nodiscard]] bool ready() const { return ready_.load(std::memory_order_acquire); }
   // OK, or why this broker cannot do its work.
   [[nodiscard]] absl::Status health() const { return directory_->health(); }
+  // Looks at what is wrong about this broker, so that its age is known when somebody asks. Once a
+  // second is enough.
+  void NoteConditions();
 
  private:
   Broker(const Clock& clock, Random& random, BrokerOptions options, BrokerExecutors executors);
   void MakePeers();
   [[nodiscard]] BrokerInfo Self() const;
+  // `use` runs on the metadata partition's shard.
+  void Look(absl::AnyInvocable<void(BrokerSight)> use);
+  [[nodiscard]] std::string WhyNotJoined(const Partition* metadata) const;
   void StartController(absl::AnyInvocable<void(absl::Status)> ready);
 
   const Clock& clock_;
@@ -118,6 +125,7 @@ class Broker {
   std::unique_ptr<raft::Transport> transport_;
   std::unique_ptr<BrokerPeers> peers_;  // partitions, which go first, tell it what they led
   std::unique_ptr<PartitionHost> host_;
+  std::unique_ptr<BrokerWatch> watch_;
   std::unique_ptr<Controller> controller_;  // touched on the metadata partition's shard only
   Gate gate_;
   std::unique_ptr<BrokerService> service_;

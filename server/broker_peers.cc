@@ -89,7 +89,9 @@ void BrokerPeers::OnLed(NodeId node, const raft::LedView::Changes& changes) {
   for (const GroupId group : changes.not_led) parts_.view.ForgetLeader(group, node);
 }
 
-void BrokerPeers::OnLiveness(NodeId node, bool live) { parts_.view.SetLive(node, live); }
+void BrokerPeers::OnLiveness(NodeId node, bool live) {
+  parts_.view.SetLive(node, live, parts_.clock.Now());
+}
 
 // --- Questions of others
 // --------------------------------------------------------------------------

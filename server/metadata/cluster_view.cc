@@ -64,13 +64,21 @@ std::map<NodeId, uint64_t> ClusterView::LeaderCounts() const {
   return out;
 }
 
-void ClusterView::SetLive(NodeId node, bool live) {
+void ClusterView::SetLive(NodeId node, bool live, MonoTime now) {
   std::lock_guard lock(mutex_);
   if (live) {
     live_.insert(node);
-  } else {
-    live_.erase(node);
+    lost_since_.erase(node);
+  } else if (live_.erase(node) > 0) {
+    lost_since_[node] = now;
   }
+}
+
+std::optional<MonoTime> ClusterView::LostSince(NodeId node) const {
+  std::shared_lock lock(mutex_);
+  const auto at = lost_since_.find(node);
+  if (at == lost_since_.end()) return std::nullopt;
+  return at->second;
 }
 
 bool ClusterView::IsLive(NodeId node) const {

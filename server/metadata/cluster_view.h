@@ -10,6 +10,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "common/clock.h"
 #include "common/types.h"
 #include "server/service/peer_service.h"
 
@@ -39,8 +40,10 @@ class ClusterView {
   [[nodiscard]] std::map<NodeId, uint64_t> LeaderCounts() const;
 
   // Whether the node's heartbeats arrive; this broker itself always lives.
-  void SetLive(NodeId node, bool live);
+  void SetLive(NodeId node, bool live, MonoTime now = {});
   [[nodiscard]] bool IsLive(NodeId node) const;
+  // When it ceased to live, as far as that was seen here.
+  [[nodiscard]] std::optional<MonoTime> LostSince(NodeId node) const;
 
   // Why a replica here cannot do what its leader could: NOT_LEADER with leader_node and
   // leader_address, or LEADER_UNKNOWN.
@@ -51,6 +54,7 @@ class ClusterView {
   std::map<NodeId, BrokerInfo> brokers_;
   std::map<GroupId, Leader> leaders_;
   std::set<NodeId> live_;
+  std::map<NodeId, MonoTime> lost_since_;
 };
 
 }  // namespace varve::server

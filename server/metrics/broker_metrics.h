@@ -71,7 +71,7 @@ inline constexpr size_t kMaxTopicSeries = 1000;
 
 class BrokerMetrics {
  public:
-  static constexpr size_t kRpcs = 14;
+  static constexpr size_t kRpcs = 16;
   struct RpcMetrics {
     Counter requests;
     LatencyHistogram latency;
@@ -103,7 +103,7 @@ class BrokerMetrics {
   std::set<std::string> other_names_;
   std::shared_ptr<TopicMetrics> other_;
 };
-static_assert(static_cast<size_t>(Rpc::kConfirmClock) + 1 == BrokerMetrics::kRpcs);
+static_assert(static_cast<size_t>(Rpc::kDescribePartitions) + 1 == BrokerMetrics::kRpcs);
 
 }  // namespace varve::server
 

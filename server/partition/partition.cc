@@ -26,6 +26,9 @@ Partition::Partition(PartitionOptions options, std::unique_ptr<storage::Partitio
   core.seed = options_.seed;
   core.start_grace = true;
   start_told_ = log_->start().index;
+  leaderless_since_ = role_since_ = clock_.Now();
+  if (!log_->suspicion().ok()) suspect_since_ = role_since_;
+  if (!log_->damaged_ranges().empty()) damaged_since_ = role_since_;
   raft_ = std::make_unique<raft::Group>(core, log_store_, shard_, clock_,
                                         static_cast<raft::GroupListener&>(*this), peers_);
   if (peers_ != nullptr) puller_.emplace(options_.group, options_.self, *peers_, shard_, clock_);
@@ -61,6 +64,7 @@ void Partition::Stop() {
   shard_.Cancel(std::exchange(review_timer_, TimerId{}));
   shard_.Cancel(std::exchange(repair_timer_, TimerId{}));
   shard_.Cancel(std::exchange(first_election_, TimerId{}));
+  shard_.Cancel(std::exchange(watch_timer_, TimerId{}));
   if (noted_leader_ == options_.self.node) view_.ForgetLeader(options_.group, noted_leader_);
   if (puller_) puller_->Cancel();
   raft_->Stop();
@@ -205,6 +209,7 @@ void Partition::Reply(AppendDone done, absl::StatusOr<AppendOutcome> outcome) {
 void Partition::OnCommitted(Index index, Offset high_watermark) {
   ApplyTrims(index);
   if (review_timer_ == TimerId{}) ArmReview();
+  ArmWatch();
   WakeReaders();
   OnDurable();
 }
@@ -223,6 +228,10 @@ void Partition::OnRoleChange(const raft::RoleChange& change) {
     view_.ForgetLeader(options_.group, noted_leader_);
   noted_leader_ = leader;
   if (leader != NodeId{}) view_.NoteLeader(options_.group, leader, change.term);
+  role_since_ = clock_.Now();
+  watch_.Clear();
+  NoteLeaderKnown();
+  ArmWatch();
   if (change.role == raft::Role::kLeader) {
     bytes_in_segment_ = log_->active_segment_bytes();
   } else {
@@ -232,6 +241,7 @@ void Partition::OnRoleChange(const raft::RoleChange& change) {
 }
 
 void Partition::OnLeadershipConfirmed() {
+  NoteLeaderKnown();
   WakeAllReaders();
   WakeLeaderWaiters();
   ReviewRetention();

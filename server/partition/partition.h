@@ -17,7 +17,9 @@
 #include "server/partition/clock_watch.h"
 #include "server/partition/log_puller.h"
 #include "server/partition/log_store_adapter.h"
+#include "server/partition/replica_watch.h"
 #include "server/service/messages.h"
+#include "server/service/status_messages.h"
 #include "storage/data_directory.h"
 
 namespace varve::server {
@@ -154,6 +156,11 @@ class Partition final : private raft::GroupListener {
   // Messages that no correct replica sends.
   [[nodiscard]] uint64_t refused_messages() const { return refused_messages_; }
   [[nodiscard]] Executor& shard() { return shard_; }
+  // All but the topic's name and number. `placed`: where the metadata wants replicas; members alone
+  // count when it is empty.
+  [[nodiscard]] PartitionStatus Describe(const std::vector<ReplicaId>& placed);
+  // What is wrong or stuck about this replica, and, if it leads, about the others.
+  void AddConditions(std::vector<Condition>* out);
 
  private:
   struct PendingAppend {
@@ -185,6 +192,15 @@ class Partition final : private raft::GroupListener {
   void ProposeBatch(PendingAppend append);
   void BeginSegmentIfFull(uint64_t next_frame_bytes);
   void BeginSegment();
+  // partition_status.cc
+  void ArmWatch();
+  void NoteLeaderKnown();
+  [[nodiscard]] ReplicaStatus DescribeMember(ReplicaId member, Membership as) const;
+  [[nodiscard]] std::vector<ReplicaStatus> DescribeMembers(
+      const std::vector<ReplicaId>& placed) const;
+  [[nodiscard]] uint64_t BytesAbove(Index match) const;
+  [[nodiscard]] std::optional<MonoTime> NotCurrentSince(ReplicaId follower) const;
+  void AddReplicationConditions(MonoTime now, std::vector<Condition>* out);
   // partition_trim.cc
   raft::ProposalId ProposeTrim(Offset log_start);
   void ApplyTrims(Index committed);
@@ -245,6 +261,13 @@ class Partition final : private raft::GroupListener {
   std::vector<Task> leader_waiters_;
   NodeId noted_leader_;  // in the view
   TimerId first_election_;
+  // Since when, for those who ask what is stuck.
+  std::optional<MonoTime> leaderless_since_;
+  std::optional<MonoTime> suspect_since_;
+  std::optional<MonoTime> damaged_since_;
+  MonoTime role_since_;
+  ReplicaWatch watch_;   // while it leads
+  TimerId watch_timer_;  // 0: every follower is up to date
   absl::AnyInvocable<void(Index)> commit_listener_;
   Index foldable_told_;
   // Guards posted tasks against a partition that is gone.

@@ -144,6 +144,17 @@ void PartitionHost::ForEach(std::function<void(Partition&)> use) {
   }
 }
 
+void PartitionHost::ForEach(std::function<void(Partition&)> use, Task done) {
+  auto left = std::make_shared<std::atomic<size_t>>(shards_.size());
+  auto finish = std::make_shared<Task>(std::move(done));
+  for (auto& shard : shards_) {
+    shard->executor->Post([&shard = *shard, use, left, finish] {
+      for (auto& [group, partition] : shard.partitions) use(*partition);
+      if (left->fetch_sub(1) == 1) (*finish)();
+    });
+  }
+}
+
 // --- From other nodes
 // -----------------------------------------------------------------------------
 

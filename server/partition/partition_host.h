@@ -45,6 +45,8 @@ class PartitionHost final : public raft::GroupRouter {
   void TellLost(NodeId node) override;
   // Runs `use` for each partition, on its shard.
   void ForEach(std::function<void(Partition&)> use);
+  // The same, then `done`, on the shard that is the last to finish.
+  void ForEach(std::function<void(Partition&)> use, Task done);
 
   // Opens the group's log, or creates it, and starts the partition. Placing what is already here
   // gives it the policy. `done` gets the error of storage, if any.

@@ -19,7 +19,9 @@ void Partition::Receive(std::vector<raft::Message> messages) {
 }
 
 void Partition::Hear(const raft::PeerNews& news) {
-  if (!stopped_ && log_->suspicion().ok()) raft_->Hear(news);
+  if (stopped_ || !log_->suspicion().ok()) return;
+  raft_->Hear(news);
+  ArmWatch();
 }
 
 void Partition::ReceivePiece(raft::PieceMessage piece) {
@@ -31,7 +33,10 @@ void Partition::ReceivePiece(raft::PieceMessage piece) {
 void Partition::SetDiskSlow(bool slow) { raft_->Give(raft::DiskSlow{slow}); }
 void Partition::SetDiskFull(bool full) { raft_->Give(raft::DiskFull{full}); }
 
-void Partition::MakeSuspect() { raft_->Give(raft::DiskSuspect{}); }
+void Partition::MakeSuspect() {
+  if (!suspect_since_) suspect_since_ = clock_.Now();
+  raft_->Give(raft::DiskSuspect{});
+}
 
 void Partition::OnRefusedMessage(const raft::RefusedMessage& /*refused*/) { ++refused_messages_; }
 
@@ -119,9 +124,13 @@ ReplicaId Partition::RepairSource() {
 }
 
 void Partition::RepairDamage() {
-  if (stopped_ || !puller_) return;
   const std::vector<storage::DamagedRange> damaged = log_->damaged_ranges();
-  if (damaged.empty()) return;
+  if (damaged.empty()) {
+    damaged_since_.reset();
+  } else if (!damaged_since_) {
+    damaged_since_ = clock_.Now();
+  }
+  if (stopped_ || !puller_ || damaged.empty()) return;
   const ReplicaId source = RepairSource();
   if (source.empty() || puller_->pulling()) return ArmRepair();
   const std::vector<storage::SegmentSpan> segments = log_->Segments();

@@ -254,6 +254,7 @@ void BrokerProcess::WatchUntilStop() {
                          : StrCat("deletion by age is paused: ", paused,
                                   "; when the clock is right: varve broker confirm-clock"));
     }
+    broker_->NoteConditions();
     const absl::Status space = broker_->directory().AdmitData();
     if (full != !space.ok())
       broker_->partitions().ForEach([full = !space.ok()](Partition& p) { p.SetDiskFull(full); });

@@ -4,6 +4,7 @@
 
 #include "absl/status/statusor.h"
 #include "server/service/messages.h"
+#include "server/service/status_messages.h"
 #include "varve/v1/cluster.pb.h"
 #include "varve/v1/log.pb.h"
 #include "varve/v1/topic.pb.h"
@@ -23,6 +24,8 @@ absl::StatusOr<DeleteTopicRequest> FromProto(const varve::v1::DeleteTopicRequest
 absl::StatusOr<GetFeaturesRequest> FromProto(const varve::v1::GetFeaturesRequest& in);
 absl::StatusOr<GetClusterRequest> FromProto(const varve::v1::GetClusterRequest& in);
 absl::StatusOr<ConfirmClockRequest> FromProto(const varve::v1::ConfirmClockRequest& in);
+absl::StatusOr<DescribeBrokerRequest> FromProto(const varve::v1::DescribeBrokerRequest& in);
+absl::StatusOr<DescribePartitionsRequest> FromProto(const varve::v1::DescribePartitionsRequest& in);
 absl::StatusOr<Position> FromProto(const varve::v1::Position& in);
 absl::StatusOr<Acks> FromProto(varve::v1::Acks in);
 absl::StatusOr<Isolation> FromProto(varve::v1::Isolation in);
@@ -40,6 +43,8 @@ void ToProto(const GetFeaturesReply& in, varve::v1::GetFeaturesReply* out);
 void ToProto(const GetClusterReply& in, varve::v1::GetClusterReply* out);
 
 void ToProto(const ConfirmClockReply& in, varve::v1::ConfirmClockReply* out);
+void ToProto(const DescribeBrokerReply& in, varve::v1::DescribeBrokerReply* out);
+void ToProto(const DescribePartitionsReply& in, varve::v1::DescribePartitionsReply* out);
 
 std::string IdBytes(const TopicId& id);
 // Payloads of Data entries, one after another.

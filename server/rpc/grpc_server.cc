@@ -130,6 +130,18 @@ class ClusterDoor final : public v1::ClusterService::CallbackService {
     return CallUnary(parts_.service, parts_.clock, call, request, reply,
                      &BrokerService::ConfirmClock);
   }
+  ServerUnaryReactor* DescribeBroker(CallbackServerContext* call,
+                                     const v1::DescribeBrokerRequest* request,
+                                     v1::DescribeBrokerReply* reply) override {
+    return CallUnary(parts_.service, parts_.clock, call, request, reply,
+                     &BrokerService::DescribeBroker);
+  }
+  ServerUnaryReactor* DescribePartitions(CallbackServerContext* call,
+                                         const v1::DescribePartitionsRequest* request,
+                                         v1::DescribePartitionsReply* reply) override {
+    return CallUnary(parts_.service, parts_.clock, call, request, reply,
+                     &BrokerService::DescribePartitions);
+  }
 
  private:
   const DoorParts parts_;

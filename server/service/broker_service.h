@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "server/service/messages.h"
 #include "server/service/request_context.h"
+#include "server/service/status_messages.h"
 
 namespace varve::server {
 
@@ -140,6 +141,10 @@ class BrokerService {
                           Reply<GetClusterReply> reply) = 0;
   virtual void ConfirmClock(RequestContext context, ConfirmClockRequest request,
                             Reply<ConfirmClockReply> reply) = 0;
+  virtual void DescribeBroker(RequestContext context, DescribeBrokerRequest request,
+                              Reply<DescribeBrokerReply> reply) = 0;
+  virtual void DescribePartitions(RequestContext context, DescribePartitionsRequest request,
+                                  Reply<DescribePartitionsReply> reply) = 0;
 
   // `events` must live until Close returned.
   virtual absl::StatusOr<std::unique_ptr<ProduceSession>> OpenProduce(RequestContext context,

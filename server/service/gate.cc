@@ -25,6 +25,9 @@ constexpr auto kRows = std::to_array<RpcRow>({
     {Rpc::kGetFeatures, "varve.v1.ClusterService/GetFeatures", Right::kNone, true},
     {Rpc::kGetCluster, "varve.v1.ClusterService/GetCluster", Right::kNone, true},
     {Rpc::kConfirmClock, "varve.v1.ClusterService/ConfirmClock", Right::kAlter, false},
+    {Rpc::kDescribeBroker, "varve.v1.ClusterService/DescribeBroker", Right::kDescribe, true},
+    {Rpc::kDescribePartitions, "varve.v1.ClusterService/DescribePartitions", Right::kDescribe,
+     false},
 });
 
 constexpr bool RowsAreInOrder() {

@@ -33,6 +33,8 @@ enum class Rpc : uint8_t {
   kGetFeatures,
   kGetCluster,
   kConfirmClock,
+  kDescribeBroker,
+  kDescribePartitions,
 };
 
 // What a principal must be allowed. Resources come with authentication; until then everybody who
@@ -84,6 +86,8 @@ class Gate {
 
   void Open();
   void Close();
+  [[nodiscard]] bool open() const { return phase_.load() == Phase::kOpen; }
+  [[nodiscard]] bool closed() const { return phase_.load() == Phase::kClosed; }
   [[nodiscard]] size_t memory_used() const { return used_->load(std::memory_order_relaxed); }
   [[nodiscard]] size_t memory_limit() const { return memory_bytes_; }
 

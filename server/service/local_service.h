@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "server/broker_watch.h"
 #include "server/metadata/catalogue.h"
 #include "server/metadata/cluster_view.h"
 #include "server/metadata/controller.h"
@@ -14,6 +15,7 @@
 #include "server/service/broker_service.h"
 #include "server/service/gate.h"
 #include "server/service/pending_reply.h"
+#include "storage/data_directory.h"
 
 namespace varve::server {
 
@@ -27,14 +29,18 @@ struct LocalServiceParts {
   PartitionHost& host;
   // The controller, on the metadata partition's shard; null before the broker is ready.
   std::function<Controller*()> controller;
+  storage::DataDirectory& directory;
+  BrokerWatch& watch;
+  // What can be seen of this broker now; answers on the metadata partition's shard.
+  std::function<void(absl::AnyInvocable<void(BrokerSight)>)> look;
   ClusterId cluster;
   NodeId self;
   std::string advertised_address;
 };
 
 // One call file per request family: produce_call.cc, fetch_call.cc, list_offsets_call.cc,
-// delete_records_call.cc, topic_calls.cc; sessions have their own classes. The thread-safety and
-// reply rules are those of BrokerService.
+// delete_records_call.cc, topic_calls.cc, status_calls.cc; sessions have their own classes. The
+// thread-safety and reply rules are those of BrokerService.
 class LocalService final : public BrokerService {
  public:
   explicit LocalService(LocalServiceParts parts) : parts_(std::move(parts)) {}
@@ -60,6 +66,10 @@ class LocalService final : public BrokerService {
                   Reply<GetClusterReply> reply) override;
   void ConfirmClock(RequestContext context, ConfirmClockRequest request,
                     Reply<ConfirmClockReply> reply) override;
+  void DescribeBroker(RequestContext context, DescribeBrokerRequest request,
+                      Reply<DescribeBrokerReply> reply) override;
+  void DescribePartitions(RequestContext context, DescribePartitionsRequest request,
+                          Reply<DescribePartitionsReply> reply) override;
   absl::StatusOr<std::unique_ptr<ProduceSession>> OpenProduce(RequestContext context,
                                                               ProduceEvents& events) override;
   absl::StatusOr<std::unique_ptr<SubscribeSession>> OpenSubscribe(RequestContext context,
@@ -86,7 +96,9 @@ class LocalService final : public BrokerService {
     return pending;
   }
   // Bounds and leaders of a topic's partitions, gathered from their shards; `done` on some shard.
-  void DescribePartitions(TopicRef topic, absl::AnyInvocable<void(TopicInfo)> done);
+  void DescribeTopic(TopicRef topic, absl::AnyInvocable<void(TopicInfo)> done);
+
+  [[nodiscard]] DescribeBrokerReply DescribeSelf(const BrokerSight& sight) const;
 
   LocalServiceParts parts_;
 };

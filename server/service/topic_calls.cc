@@ -68,7 +68,7 @@ void WithController(const LocalServiceParts& parts, std::shared_ptr<PendingReply
 
 }  // namespace
 
-void LocalService::DescribePartitions(TopicRef topic, absl::AnyInvocable<void(TopicInfo)> done) {
+void LocalService::DescribeTopic(TopicRef topic, absl::AnyInvocable<void(TopicInfo)> done) {
   auto description = std::make_shared<Description>();
   description->info = Summarise(*topic);
   description->left = topic->partitions.size();
@@ -95,12 +95,12 @@ void LocalService::CreateTopic(RequestContext context, CreateTopicRequest reques
       parts_, std::move(pending),
       [this, request = std::move(request), validate_only](
           Controller& controller, std::shared_ptr<PendingReply<TopicInfo>> answer) mutable {
-        controller.CreateTopic(std::move(request), [this, answer,
-                                                    validate_only](absl::StatusOr<TopicRef> topic) {
-          if (!topic.ok()) return answer->Answer(topic.status());
-          if (validate_only) return answer->Answer(Summarise(**topic));
-          DescribePartitions(*topic, [answer](TopicInfo info) { answer->Answer(std::move(info)); });
-        });
+        controller.CreateTopic(
+            std::move(request), [this, answer, validate_only](absl::StatusOr<TopicRef> topic) {
+              if (!topic.ok()) return answer->Answer(topic.status());
+              if (validate_only) return answer->Answer(Summarise(**topic));
+              DescribeTopic(*topic, [answer](TopicInfo info) { answer->Answer(std::move(info)); });
+            });
       });
 }
 
@@ -114,7 +114,7 @@ void LocalService::AlterTopic(RequestContext context, AlterTopicRequest request,
           Controller& controller, std::shared_ptr<PendingReply<TopicInfo>> answer) mutable {
         controller.AlterTopic(std::move(request), [this, answer](absl::StatusOr<TopicRef> topic) {
           if (!topic.ok()) return answer->Answer(topic.status());
-          DescribePartitions(*topic, [answer](TopicInfo info) { answer->Answer(std::move(info)); });
+          DescribeTopic(*topic, [answer](TopicInfo info) { answer->Answer(std::move(info)); });
         });
       });
 }
@@ -146,7 +146,7 @@ void LocalService::GetTopic(RequestContext context, GetTopicRequest request,
       pending->Answer(UnknownTopic(name));
     });
   }
-  DescribePartitions(topic, [pending](TopicInfo info) { pending->Answer(std::move(info)); });
+  DescribeTopic(topic, [pending](TopicInfo info) { pending->Answer(std::move(info)); });
 }
 
 void LocalService::ListTopics(RequestContext context, ListTopicsRequest request,
@@ -174,7 +174,7 @@ void LocalService::ListTopics(RequestContext context, ListTopicsRequest request,
   auto gathered = std::make_shared<Gathered>();
   gathered->left = topics.size();
   for (size_t i = 0; i < topics.size(); ++i) {
-    DescribePartitions(topics[i], [pending, out, gathered, i](TopicInfo info) {
+    DescribeTopic(topics[i], [pending, out, gathered, i](TopicInfo info) {
       std::unique_lock lock(gathered->mutex);
       out->topics[i] = std::move(info);
       if (--gathered->left > 0) return;
