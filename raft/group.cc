@@ -32,7 +32,7 @@ CoreState StateOf(const LogStore& log) {
 }  // namespace
 
 Group::Group(CoreOptions options, LogStore& log, Executor& shard, const Clock& clock,
-             GroupListener& listener, GroupPeers* peers)
+             GroupListener& listener, GroupPeers* peers, GroupMetrics* metrics)
     : log_(log),
       shard_(shard),
       clock_(clock),
@@ -40,6 +40,7 @@ Group::Group(CoreOptions options, LogStore& log, Executor& shard, const Clock& c
       peers_(peers),
       group_(options.group),
       core_(options, StateOf(log)),
+      watch_(core_, clock, metrics),
       self_(std::make_shared<Group*>(this)) {}
 
 Group::~Group() {
@@ -88,7 +89,10 @@ ProposalId Group::Propose(FrameBuffer payload, EntryKind kind, uint32_t records,
 void Group::Receive(std::vector<Message> messages) {
   if (stopped_ || !started_) return;
   for (Message& message : messages) {
-    if (message.from.node == lost_node_ && clock_.Now() < deaf_until_) continue;
+    if (message.from.node == lost_node_ && clock_.Now() < deaf_until_) {
+      watch_.OnDeafMessage();
+      continue;
+    }
     // Whoever asks for something is not asleep, and may know less than is believed here.
     const MessageType type = TypeOf(message);
     if (type != MessageType::kHeartbeat && type != MessageType::kHeartbeatReply) Wake();
@@ -130,11 +134,18 @@ void Group::Flush() {
   if (stopped_ || inputs_.empty()) return;
   // What the listener proposes meanwhile waits for a flush of its own, so that a listener which
   // proposes whenever it is called cannot keep the shard from its other tasks.
-  for (Input& input : std::exchange(inputs_, {})) core_.Step(std::move(input));
-  Deliver(core_.TakeEffects());
+  for (Input& input : std::exchange(inputs_, {})) Step(std::move(input));
+  Effects effects = core_.TakeEffects();
+  watch_.OnEffects(effects);
+  Deliver(std::move(effects));
   if (!core_.quiet()) Wake();
   TellLeadership();
   ArmTickTimer();
+}
+
+void Group::Step(Input input) {
+  watch_.OnInput(input);
+  core_.Step(std::move(input));
 }
 
 // Stop may be called by any of the callbacks; after it only results are delivered, by it.

@@ -14,6 +14,7 @@
 #include "raft/core/core.h"
 #include "raft/log_store.h"
 #include "raft/shell/group_peers.h"
+#include "raft/shell/group_watch.h"
 
 namespace varve::raft {
 
@@ -54,9 +55,9 @@ class GroupListener {
 class Group {
  public:
   // Reads the log's state; everything passed must outlive the group. Without `peers` it reaches no
-  // other replica.
+  // other replica; without `metrics` nothing is counted.
   Group(CoreOptions options, LogStore& log, Executor& shard, const Clock& clock,
-        GroupListener& listener, GroupPeers* peers = nullptr);
+        GroupListener& listener, GroupPeers* peers = nullptr, GroupMetrics* metrics = nullptr);
   // On the shard. Without callbacks: what is pending is answered by Stop only.
   ~Group();
   Group(const Group&) = delete;
@@ -85,6 +86,7 @@ class Group {
  private:
   void PostFlush();
   void Flush();
+  void Step(Input input);
   void Deliver(Effects effects);
   void DeliverResults();
   void WriteToLog(DiskOperation operation);
@@ -105,6 +107,7 @@ class Group {
   GroupPeers* const peers_;
   const GroupId group_;
   Core core_;
+  GroupWatch watch_;
 
   ProposalId last_proposal_;
   std::vector<Input> inputs_;           // for the next flush

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "common/executor.h"
 #include "common/file_system.h"
+#include "common/metric_cells.h"
 #include "storage/disk_watch.h"
 #include "storage/peer_marks.h"
 #include "storage/replica_state.h"
@@ -59,7 +60,11 @@ struct JournalOptions {
 
 struct JournalStats {
   uint64_t commits = 0, frames = 0, bytes = 0, seals = 0, recycled = 0, checkpoints = 0;
-  Nanos sync_nanos = 0;  // spent in syncs
+  LatencyCounts sync_latency;
+  PieceCounts commit_frames;  // of commits that have frames
+  ByteCounts commit_bytes;
+  // Frames that wait for a commit now, and their bytes.
+  uint64_t waiting_frames = 0, waiting_bytes = 0;
   // Files now: the active one and those that recovery still needs; those to be used again.
   uint64_t live_files = 0, spare_files = 0;
 };

@@ -48,8 +48,9 @@ void JournalQueue::Push(WaitingFrame frame) {
       urgent_turns_.push_back(id);
     }
   }
-  group.frames.push_back(std::move(frame));
   ++waiting_;
+  waiting_bytes_ += frame.image.bytes();
+  group.frames.push_back(std::move(frame));
 }
 
 std::vector<WaitingFrame> JournalQueue::Take(size_t preceding_groups, size_t max_commit_bytes) {
@@ -108,9 +109,10 @@ bool JournalQueue::Pop(GroupId id, Batch* batch) {
   WaitingFrame& frame = group.frames.front();
   if (!batch->Fits(frame)) return false;
   if (frame.urgent) --group.urgent;
+  --waiting_;
+  waiting_bytes_ -= frame.image.bytes();
   batch->Add(std::move(frame));
   group.frames.pop_front();
-  --waiting_;
   return true;
 }
 

@@ -26,6 +26,8 @@ class JournalQueue {
  public:
   void Push(WaitingFrame frame);
   [[nodiscard]] bool empty() const { return waiting_ == 0; }
+  [[nodiscard]] size_t frames() const { return waiting_; }
+  [[nodiscard]] size_t bytes() const { return waiting_bytes_; }
   // Frames for one commit of at most `max_commit_bytes`, or one larger frame; `preceding_groups` is
   // the length of the list that the commit repeats.
   std::vector<WaitingFrame> Take(size_t preceding_groups, size_t max_commit_bytes);
@@ -52,6 +54,7 @@ class JournalQueue {
   std::deque<GroupId> turns_;
   std::deque<GroupId> urgent_turns_;
   size_t waiting_ = 0;
+  size_t waiting_bytes_ = 0;
   bool others_first_ = false;
 };
 

@@ -217,7 +217,11 @@ absl::Status JournalWriter::WriteCommit(const std::vector<GroupFrame>& groups, F
   ++(frames->empty() ? stats_.seals : stats_.commits);
   stats_.frames += frames->size();
   stats_.bytes = files_.bytes_written();
-  stats_.sync_nanos += last_write_ - before;
+  stats_.sync_latency.Observe(static_cast<uint64_t>(std::max<Nanos>(last_write_ - before, 0)));
+  if (!frames->empty()) {
+    stats_.commit_frames.Observe(frames->size());
+    stats_.commit_bytes.Observe(header.bytes);
+  }
   stats_.live_files = files_.live();
   stats_.spare_files = files_.spares();
   return absl::OkStatus();
@@ -279,7 +283,10 @@ absl::Status JournalWriter::health() const {
 
 JournalStats JournalWriter::stats() const {
   const std::lock_guard lock(mutex_);
-  return stats_;
+  JournalStats stats = stats_;
+  stats.waiting_frames = queue_.frames();
+  stats.waiting_bytes = queue_.bytes();
+  return stats;
 }
 
 }  // namespace varve::storage

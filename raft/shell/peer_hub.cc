@@ -117,6 +117,7 @@ void PeerHub::Flush(NodeId node, Peer& peer, Lane lane) {
   if (beat) {
     peer.heartbeat_due = false;
     packet.heartbeat = MakeHeartbeat(node, peer);
+    ++stats_.heartbeats_out;
   }
   state.in_flight.clear();
   // Packets of messages and pieces in turn, so that neither keeps the other out.
@@ -210,9 +211,16 @@ void PeerHub::Describe(absl::AnyInvocable<void(std::vector<PeerState>, PeerHubSt
   Post([this, use = std::move(use)]() mutable {
     std::vector<PeerState> states;
     states.reserve(peers_.size());
-    for (const auto& [node, peer] : peers_)
-      states.push_back(
-          {node, peer.live, peer.last_heard, peer.view.known().process_epoch, peer.clock_ahead_ms});
+    for (const auto& [node, peer] : peers_) {
+      const auto& [control, bulk] = peer.lanes;
+      states.push_back({node,
+                        peer.live,
+                        peer.last_heard,
+                        peer.view.known().process_epoch,
+                        peer.clock_ahead_ms,
+                        {control.up, bulk.up},
+                        bulk.waiting_bytes});
+    }
     PeerHubStats stats = stats_;
     stats.packets_in = packets_in_.load(std::memory_order_relaxed);
     stats.bytes_in = bytes_in_.load(std::memory_order_relaxed);

@@ -53,6 +53,7 @@ class PeerHubListener {
 struct PeerHubStats {
   uint64_t packets_out = 0, bytes_out = 0, messages_out = 0, messages_dropped = 0;
   uint64_t packets_in = 0, bytes_in = 0, packets_refused = 0;
+  uint64_t heartbeats_out = 0, heartbeats_in = 0;
 };
 
 // A node as the hub sees it.
@@ -62,6 +63,8 @@ struct PeerState {
   std::optional<MonoTime> last_heard;  // never: none
   uint64_t process_epoch = 0;
   int64_t clock_ahead_ms = 0;  // of ours, by its last heartbeat; the way here makes it seem less
+  std::array<bool, kLanes> lanes_up{};
+  size_t waiting_bytes = 0;  // of entries, for its bulk lane
 };
 
 // Thread-safe facade of what runs on its executor `home`. Messages are decoded, and their entries
@@ -159,7 +162,7 @@ class PeerHub final : public GroupPeers, private TransportListener {
     bool stalled = false;
   };
   std::vector<ShardWatch> watches_;
-  PeerHubStats stats_;  // of what goes out
+  PeerHubStats stats_;  // of what goes out, and heartbeats
   // Of what comes in, on the transport's threads.
   std::atomic<uint64_t> packets_in_{0}, bytes_in_{0}, packets_refused_{0};
   TimerId timer_;

@@ -29,6 +29,7 @@ void PeerHub::OnHeartbeat(NodeId from, const NodeHeartbeat& heartbeat) {
   Peer& peer = at->second;
   const TableVersion before = peer.view.known();
   if (heartbeat.newest.process_epoch < before.process_epoch) return;  // of a process that is gone
+  ++stats_.heartbeats_in;
   peer.last_heard = clock_.Now();
   peer.clock_ahead_ms = heartbeat.clock - clock_.Wall();
   if (heartbeat.newest.process_epoch > before.process_epoch) {

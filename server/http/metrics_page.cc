@@ -1,81 +1,21 @@
 #include "server/http/metrics_page.h"
 
-#include <prometheus/metric_family.h>
-#include <prometheus/text_serializer.h>
-
-#include <limits>
-#include <sstream>
 #include <utility>
 #include <vector>
 
 #include "common/error.h"
+#include "server/http/metric_families.h"
+#include "server/http/metrics_page_raft.h"
 #include "server/service/gate.h"
 
 namespace varve::server {
 namespace {
 
-using prometheus::ClientMetric;
+using Page = MetricFamilies;
 using prometheus::MetricFamily;
 using prometheus::MetricType;
-using Labels = std::vector<ClientMetric::Label>;
 
 constexpr double kNanosPerSecond = 1e9;
-
-class Page {
- public:
-  MetricFamily& Family(std::string name, MetricType type, std::string help) {
-    MetricFamily family;
-    family.name = std::move(name);
-    family.help = std::move(help);
-    family.type = type;
-    families_.push_back(std::move(family));
-    return families_.back();
-  }
-  void Gauge(std::string name, std::string help, double value, Labels labels = {}) {
-    AddGauge(Family(std::move(name), MetricType::Gauge, std::move(help)), value, std::move(labels));
-  }
-  void Counter(std::string name, std::string help, double value, Labels labels = {}) {
-    AddCounter(Family(std::move(name), MetricType::Counter, std::move(help)), value,
-               std::move(labels));
-  }
-  static void AddGauge(MetricFamily& family, double value, Labels labels) {
-    ClientMetric metric;
-    metric.label = std::move(labels);
-    metric.gauge.value = value;
-    family.metric.push_back(std::move(metric));
-  }
-  static void AddCounter(MetricFamily& family, double value, Labels labels) {
-    ClientMetric metric;
-    metric.label = std::move(labels);
-    metric.counter.value = value;
-    family.metric.push_back(std::move(metric));
-  }
-  static void AddHistogram(MetricFamily& family, const LatencyHistogram::Snapshot& snapshot,
-                           Labels labels) {
-    ClientMetric metric;
-    metric.label = std::move(labels);
-    uint64_t count = 0;
-    for (size_t i = 0; i < snapshot.counts.size(); ++i) {
-      count += snapshot.counts[i];
-      const double bound =
-          i < LatencyHistogram::kBuckets
-              ? static_cast<double>(LatencyHistogram::UpperBound(i)) / kNanosPerSecond
-              : std::numeric_limits<double>::infinity();
-      metric.histogram.bucket.push_back({count, bound});
-    }
-    metric.histogram.sample_count = count;
-    metric.histogram.sample_sum = static_cast<double>(snapshot.sum_nanos) / kNanosPerSecond;
-    family.metric.push_back(std::move(metric));
-  }
-  [[nodiscard]] std::string Text() const {
-    std::ostringstream out;
-    prometheus::TextSerializer().Serialize(out, families_);
-    return out.str();
-  }
-
- private:
-  std::vector<MetricFamily> families_;
-};
 
 struct TopicCounts {
   uint64_t records_in = 0, bytes_in = 0, batches_in = 0, records_out = 0, bytes_out = 0;
@@ -118,7 +58,7 @@ void AddTopics(Page& page, const BrokerMetrics& metrics) {
   };
   const auto rows = CountTopics(metrics);
   for (const Column& column : kColumns) {
-    MetricFamily& family = page.Family(column.name, MetricType::Counter, column.help);
+    MetricFamily& family = page.Add(column.name, MetricType::Counter, column.help);
     for (const auto& [name, counts] : rows)
       Page::AddCounter(family, static_cast<double>(counts.*column.field),
                        {{"topic", name}, {"api", "varve"}});
@@ -127,27 +67,26 @@ void AddTopics(Page& page, const BrokerMetrics& metrics) {
 
 void AddRequests(Page& page, BrokerMetrics& metrics) {
   MetricFamily& requests =
-      page.Family("varve_requests_total", MetricType::Counter, "Requests received.");
+      page.Add("varve_requests_total", MetricType::Counter, "Requests received.");
   for (const RpcRow& row : RpcRows())
     Page::AddCounter(requests, static_cast<double>(metrics.rpc(row.rpc).requests.value()),
                      {{"api", "varve"}, {"method", std::string(row.method)}});
-  MetricFamily& latency = page.Family("varve_request_seconds", MetricType::Histogram,
-                                      "From the arrival of a request to its reply.");
+  MetricFamily& latency = page.Add("varve_request_seconds", MetricType::Histogram,
+                                   "From the arrival of a request to its reply.");
   for (const RpcRow& row : RpcRows())
-    Page::AddHistogram(latency, metrics.rpc(row.rpc).latency.Read(),
+    Page::AddHistogram(latency, metrics.rpc(row.rpc).latency.Read(), kNanosPerSecond,
                        {{"api", "varve"}, {"method", std::string(row.method)}});
-  MetricFamily& produce = page.Family("varve_produce_seconds", MetricType::Histogram,
-                                      "From the arrival of a batch to its acknowledgement.");
-  Page::AddHistogram(produce, metrics.produce_latency.Read(), {});
-  MetricFamily& errors = page.Family("varve_request_errors_total", MetricType::Counter,
-                                     "Requests refused or failed, by reason.");
+  page.Histogram("varve_produce_seconds", "From the arrival of a batch to its acknowledgement.",
+                 metrics.produce_latency.Read(), kNanosPerSecond);
+  MetricFamily& errors = page.Add("varve_request_errors_total", MetricType::Counter,
+                                  "Requests refused or failed, by reason.");
   for (const auto& [what, count] : metrics.Errors())
     Page::AddCounter(errors, static_cast<double>(count),
                      {{"api", "varve"},
                       {"method", std::string(RowOf(what.first).method)},
                       {"reason", std::string(InfoOf(what.second).name)}});
   page.Counter("varve_batches_refused_total", "Batches that did not validate.",
-               static_cast<double>(metrics.batches_refused.value()));
+               metrics.batches_refused.value());
   page.Gauge("varve_produce_streams", "Open produce streams.",
              static_cast<double>(metrics.produce_sessions.load(std::memory_order_relaxed)));
   page.Gauge("varve_subscribe_streams", "Open subscriptions.",
@@ -160,20 +99,21 @@ void AddDisk(Page& page, const MetricsInput::BrokerPart& broker) {
   page.Gauge("varve_reserve_target_bytes", "Below it, user data is refused as NO_SPACE.",
              static_cast<double>(broker.space.reserve_target));
   page.Counter("varve_reserve_draws_total", "Segment writes that took room from the reserve.",
-               static_cast<double>(broker.space.draws));
+               broker.space.draws);
   page.Gauge("varve_disk_full", "1 while user data is refused as NO_SPACE.",
              broker.space.is_short ? 1 : 0);
   page.Gauge("varve_disk_slow", "1 while a write or sync of the journal takes too long.",
              broker.disk_watch.slow ? 1 : 0);
   page.Counter("varve_disk_stalls_total", "Writes and syncs of the journal that took too long.",
-               static_cast<double>(broker.disk_watch.stalls));
-  page.Counter("varve_disk_stalled_seconds_total", "Time that those took.",
-               static_cast<double>(broker.disk_watch.stalled) / kNanosPerSecond);
+               broker.disk_watch.stalls);
+  Page::AddCounter(
+      page.Add("varve_disk_stalled_seconds_total", MetricType::Counter, "Time that those took."),
+      static_cast<double>(broker.disk_watch.stalled) / kNanosPerSecond, {});
 }
 
 void AddLogs(Page& page, const MetricsInput::BrokerPart& broker) {
   const auto add = [&](const char* name, const char* help, auto value) -> MetricFamily& {
-    MetricFamily& family = page.Family(name, MetricType::Gauge, help);
+    MetricFamily& family = page.Add(name, MetricType::Gauge, help);
     for (const MetricsInput::LogRow& row : broker.logs)
       Page::AddGauge(family, static_cast<double>(value(row)),
                      {{"topic", row.topic}, {"partition", std::to_string(row.partition)}});
@@ -190,39 +130,39 @@ void AddLogs(Page& page, const MetricsInput::BrokerPart& broker) {
 
 void AddScrub(Page& page, const storage::ScrubStats& scrub) {
   page.Counter("varve_scrubbed_bytes_total", "Bytes of segments read again and verified.",
-               static_cast<double>(scrub.bytes));
-  page.Counter("varve_scrub_passes_total", "Passes over all segments.",
-               static_cast<double>(scrub.passes));
+               scrub.bytes);
+  page.Counter("varve_scrub_passes_total", "Passes over all segments.", scrub.passes);
   page.Gauge("varve_scrub_last_pass_seconds", "Time that the newest whole pass took.",
              static_cast<double>(scrub.last_pass) / kNanosPerSecond);
-  page.Counter("varve_scrub_damaged_total", "Damaged ranges that scrubbing found.",
-               static_cast<double>(scrub.damaged));
-  page.Counter("varve_scrub_errors_total", "Reads of a scrub that the disk refused.",
-               static_cast<double>(scrub.errors));
+  page.Counter("varve_scrub_damaged_total", "Damaged ranges that scrubbing found.", scrub.damaged);
+  page.Counter("varve_scrub_errors_total", "Reads of a scrub that the disk refused.", scrub.errors);
 }
 
 void AddStorage(Page& page, const MetricsInput::BrokerPart& broker) {
   const storage::JournalStats& journal = broker.journal;
   page.Counter("varve_journal_commits_total", "Group commits: one write and one sync each.",
-               static_cast<double>(journal.commits));
+               journal.commits);
   page.Counter("varve_journal_frames_total", "Frames made durable; per commit, how well it groups.",
-               static_cast<double>(journal.frames));
-  page.Counter("varve_journal_bytes_total", "Bytes written to the journal.",
-               static_cast<double>(journal.bytes));
-  page.Counter("varve_journal_seals_total", "Seals written when idle.",
-               static_cast<double>(journal.seals));
-  page.Counter("varve_journal_recycled_files_total", "Journal files used again.",
-               static_cast<double>(journal.recycled));
-  page.Counter("varve_journal_checkpoints_total", "Checkpoints written.",
-               static_cast<double>(journal.checkpoints));
-  page.Counter("varve_journal_sync_seconds_total", "Time spent in syncs of the journal.",
-               static_cast<double>(journal.sync_nanos) / kNanosPerSecond);
+               journal.frames);
+  page.Counter("varve_journal_bytes_total", "Bytes written to the journal.", journal.bytes);
+  page.Counter("varve_journal_seals_total", "Seals written when idle.", journal.seals);
+  page.Counter("varve_journal_recycled_files_total", "Journal files used again.", journal.recycled);
+  page.Counter("varve_journal_checkpoints_total", "Checkpoints written.", journal.checkpoints);
+  page.Histogram("varve_journal_sync_seconds", "Syncs of the journal; each makes a commit durable.",
+                 journal.sync_latency, kNanosPerSecond);
+  page.Histogram("varve_journal_commit_frames", "Frames of a group commit.", journal.commit_frames,
+                 1);
+  page.Histogram("varve_journal_commit_bytes", "Bytes of a group commit.", journal.commit_bytes, 1);
+  page.Gauge("varve_journal_queue_frames", "Frames that wait for a commit.",
+             static_cast<double>(journal.waiting_frames));
+  page.Gauge("varve_journal_queue_bytes", "Bytes of the frames that wait for a commit.",
+             static_cast<double>(journal.waiting_bytes));
   page.Gauge("varve_journal_live_files", "Journal files that a restart would read.",
              static_cast<double>(journal.live_files));
   page.Gauge("varve_journal_spare_files", "Journal files to be used again.",
              static_cast<double>(journal.spare_files));
   page.Counter("varve_trimmed_segments_total", "Segment files removed by trims.",
-               static_cast<double>(broker.trimmed_segments));
+               broker.trimmed_segments);
   AddDisk(page, broker);
   AddScrub(page, broker.scrub);
   page.Gauge("varve_dirty_bytes", "Entries in the journal and not yet in segments.",
@@ -255,7 +195,9 @@ void AddProcess(Page& page, const MetricsInput& input) {
     page.Gauge("varve_disk_total_bytes", "Size of the data directory's file system.",
                static_cast<double>(input.disk->total_bytes));
   }
-  page.Counter("process_cpu_seconds_total", "Processor time used.", input.process.cpu_seconds);
+  Page::AddCounter(
+      page.Add("process_cpu_seconds_total", MetricType::Counter, "Processor time used."),
+      input.process.cpu_seconds, {});
   page.Gauge("process_resident_memory_bytes", "Resident memory.",
              static_cast<double>(input.process.resident_bytes));
   page.Gauge("process_open_fds", "Open file descriptors.",
@@ -275,6 +217,8 @@ std::string RenderMetrics(const MetricsInput& input) {
     AddRequests(page, *input.broker->metrics);
     AddStorage(page, *input.broker);
     AddLogs(page, *input.broker);
+    AddRaft(page, *input.broker);
+    AddPeers(page, *input.broker);
   }
   return page.Text();
 }

@@ -7,8 +7,11 @@
 #include <vector>
 
 #include "common/file_system.h"
+#include "raft/shell/peer_hub.h"
 #include "server/http/process_stats.h"
 #include "server/metrics/broker_metrics.h"
+#include "server/partition/partition_census.h"
+#include "server/partition/partition_metrics.h"
 #include "storage/disk_watch.h"
 #include "storage/journal.h"
 #include "storage/scrubber.h"
@@ -28,8 +31,32 @@ struct MetricsInput {
     Offset start, next_offset;
     uint64_t bytes = 0;
   };
+  // Another broker, as this one hears it.
+  struct PeerRow {
+    NodeId node;
+    bool live = false;
+    bool control_up = false, bulk_up = false;
+    std::optional<Nanos> silence;  // since its last heartbeat; never heard: none
+    int64_t clock_ahead_ms = 0;
+    size_t waiting_bytes = 0;
+  };
+  // The cluster as this broker sees it.
+  struct ClusterPart {
+    ClusterId cluster;
+    NodeId node;
+    uint64_t brokers = 0, brokers_live = 0;
+    uint64_t leaderless_partitions = 0;  // of topics
+    bool is_controller = false;
+    int64_t clock_off_ms = 0;  // ahead of the median of the live brokers
+  };
   struct BrokerPart {
     BrokerMetrics* metrics = nullptr;  // never null
+    ClusterPart cluster;
+    PartitionTotals totals;
+    PartitionCensus census;  // of shards that stand still, the one before
+    uint64_t shards = 0, shards_stalled = 0;
+    raft::PeerHubStats links;
+    std::vector<PeerRow> peers;
     storage::JournalStats journal;
     storage::SpaceStats space;
     storage::DiskWatchStats disk_watch;

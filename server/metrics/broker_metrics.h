@@ -15,51 +15,11 @@
 #include <string>
 #include <vector>
 
-#include "common/clock.h"
 #include "common/error.h"
+#include "common/metric_cells.h"
 #include "server/service/gate.h"
 
 namespace varve::server {
-
-// Thread-safe; relaxed: a scrape sees every increment sooner or later, and none twice.
-class Counter {
- public:
-  void Add(uint64_t n) { value_.fetch_add(n, std::memory_order_relaxed); }
-  [[nodiscard]] uint64_t value() const { return value_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<uint64_t> value_{0};
-};
-
-// Latency in fixed buckets, doubling from 100 µs to 13 s: the same everywhere, so that quantiles
-// add up.
-class LatencyHistogram {
- public:
-  static constexpr size_t kBuckets = 18;
-  // Upper bound of bucket `i` in nanoseconds; the last bucket of Snapshot has none.
-  static constexpr Nanos UpperBound(size_t i) { return (100 * kMicrosecond) << i; }
-  void Observe(Nanos nanos) {
-    size_t bucket = 0;
-    while (bucket < kBuckets && nanos > UpperBound(bucket)) ++bucket;
-    counts_[bucket].fetch_add(1, std::memory_order_relaxed);
-    sum_.fetch_add(static_cast<uint64_t>(nanos < 0 ? 0 : nanos), std::memory_order_relaxed);
-  }
-  struct Snapshot {
-    std::array<uint64_t, kBuckets + 1> counts{};
-    uint64_t sum_nanos = 0;
-  };
-  [[nodiscard]] Snapshot Read() const {
-    Snapshot out;
-    for (size_t i = 0; i < counts_.size(); ++i)
-      out.counts[i] = counts_[i].load(std::memory_order_relaxed);
-    out.sum_nanos = sum_.load(std::memory_order_relaxed);
-    return out;
-  }
-
- private:
-  std::array<std::atomic<uint64_t>, kBuckets + 1> counts_{};
-  std::atomic<uint64_t> sum_{0};
-};
 
 // Counts of one topic. Records in are those acknowledged.
 struct TopicMetrics {

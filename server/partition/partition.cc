@@ -19,6 +19,7 @@ Partition::Partition(PartitionOptions options, std::unique_ptr<storage::Partitio
       view_(context.view),
       log_(std::move(log)),
       log_store_(*log_, directory_, shard),
+      metrics_(context.metrics),
       peers_(context.peers),
       policy_(options.policy),
       self_(std::make_shared<Partition*>(this)) {
@@ -30,7 +31,8 @@ Partition::Partition(PartitionOptions options, std::unique_ptr<storage::Partitio
   if (!log_->suspicion().ok()) suspect_since_ = role_since_;
   if (!log_->damaged_ranges().empty()) damaged_since_ = role_since_;
   raft_ = std::make_unique<raft::Group>(core, log_store_, shard_, clock_,
-                                        static_cast<raft::GroupListener&>(*this), peers_);
+                                        static_cast<raft::GroupListener&>(*this), peers_,
+                                        metrics_ == nullptr ? nullptr : &metrics_->groups);
   if (peers_ != nullptr) puller_.emplace(options_.group, options_.self, *peers_, shard_, clock_);
 }
 
@@ -134,7 +136,7 @@ void Partition::ProposeBatch(PendingAppend append) {
   bytes_in_segment_ += frame_bytes;
   const raft::ProposalId id = raft_->Propose(std::move(append.batch), EntryKind::kData,
                                              append.records, append.expected_term);
-  appends_.emplace(id, ProposedAppend{frame_bytes, std::move(append.done)});
+  appends_.emplace(id, ProposedAppend{frame_bytes, clock_.Now(), std::move(append.done)});
 }
 
 // The leader alone decides where segments begin, so that they are equal on every replica.
@@ -176,8 +178,10 @@ void Partition::OnProposal(raft::ProposalResult result) {
   if (at == appends_.end()) return;  // a segment start that another one followed
   AppendDone done = std::move(at->second.done);
   const size_t dirty_bytes = at->second.dirty_bytes;
+  const MonoTime begun = at->second.begun;
   appends_.erase(at);
   if (const auto* committed = std::get_if<raft::ProposalCommitted>(&result.result)) {
+    CountCommit(begun);
     return Reply(std::move(done),
                  AppendOutcome{committed->base_offset, committed->append_time, leader_epoch()});
   }
@@ -195,6 +199,10 @@ void Partition::OnProposal(raft::ProposalResult result) {
   Reply(std::move(done),
         MakeError(Reason::OUTCOME_UNKNOWN, "the batch may or may not be in the log: ",
                   health.ok() ? "the replica stopped leading" : MessageOf(health)));
+}
+
+void Partition::CountCommit(MonoTime begun) {
+  if (metrics_ != nullptr) metrics_->commit_latency.Observe(clock_.Now() - begun);
 }
 
 void Partition::Reply(AppendDone done, absl::StatusOr<AppendOutcome> outcome) {

@@ -17,6 +17,7 @@
 #include "server/partition/clock_watch.h"
 #include "server/partition/log_puller.h"
 #include "server/partition/log_store_adapter.h"
+#include "server/partition/partition_metrics.h"
 #include "server/partition/replica_watch.h"
 #include "server/service/messages.h"
 #include "server/service/status_messages.h"
@@ -49,7 +50,8 @@ struct PartitionContext {
   const Clock& clock;
   ClockWatch& clock_watch;
   ClusterView& view;
-  raft::GroupPeers* peers = nullptr;  // null: no other node can be reached
+  raft::GroupPeers* peers = nullptr;    // null: no other node can be reached
+  PartitionMetrics* metrics = nullptr;  // of its shard; null: nothing is counted
 };
 
 struct AppendOutcome {
@@ -159,6 +161,8 @@ class Partition final : private raft::GroupListener {
   // All but the topic's name and number. `placed`: where the metadata wants replicas; members alone
   // count when it is empty.
   [[nodiscard]] PartitionStatus Describe(const std::vector<ReplicaId>& placed);
+  // Whether it leads and fewer voters are in sync than there are.
+  [[nodiscard]] bool UnderReplicated() const;
   // What is wrong or stuck about this replica, and, if it leads, about the others.
   void AddConditions(std::vector<Condition>* out);
 
@@ -177,6 +181,7 @@ class Partition final : private raft::GroupListener {
   void OnPrepareInstall(const raft::PrepareInstall& prepare) override;
   void OnStageInstall(const raft::StageInstall& stage) override;
   void OnRefusedMessage(const raft::RefusedMessage& refused) override;
+  void CountCommit(MonoTime begun);
 
   // partition_install.cc
   [[nodiscard]] std::optional<raft::InstallPoint> MakeInstallPoint(Index at_least) const;
@@ -226,6 +231,7 @@ class Partition final : private raft::GroupListener {
   ClusterView& view_;
   std::unique_ptr<storage::PartitionLog> log_;
   LogStoreAdapter log_store_;
+  PartitionMetrics* const metrics_;
   std::unique_ptr<raft::Group> raft_;
   raft::GroupPeers* const peers_;
   std::optional<LogPuller> puller_;  // with peers
@@ -240,6 +246,7 @@ class Partition final : private raft::GroupListener {
   bool room_requested_ = false;
   struct ProposedAppend {
     size_t dirty_bytes;  // reserved; the log gives them back once the entry is in a segment
+    MonoTime begun;
     AppendDone done;
   };
   std::map<raft::ProposalId, ProposedAppend> appends_;

@@ -18,7 +18,7 @@ PartitionHost::PartitionHost(storage::DataDirectory& directory, std::vector<Exec
       clock_watch_(clock, directory.newest_append_time()) {
   VARVE_CHECK(!shards.empty());
   for (Executor* executor : shards) {
-    shards_.push_back(std::make_unique<Shard>());
+    shards_.push_back(std::make_shared<Shard>());
     shards_.back()->executor = executor;
   }
 }
@@ -106,7 +106,7 @@ void PartitionHost::Adopt(Shard& shard, const PartitionOptions& options,
   seeded.self.epoch = log->replica_epoch();
   auto partition = std::make_unique<Partition>(
       seeded, std::move(log), *shard.executor,
-      PartitionContext{directory_, clock_, clock_watch_, view_, peers_});
+      PartitionContext{directory_, clock_, clock_watch_, view_, peers_, &shard.metrics});
   Partition* raw = partition.get();
   shard.partitions.emplace(options.group, std::move(partition));
   size_.fetch_add(1, std::memory_order_relaxed);
@@ -153,6 +153,25 @@ void PartitionHost::ForEach(std::function<void(Partition&)> use, Task done) {
       if (left->fetch_sub(1) == 1) (*finish)();
     });
   }
+}
+
+// Whoever asks does not wait for the shards, which may be gone by the time that they run.
+void PartitionHost::Count(std::function<void(size_t, const PartitionCensus&)> take) {
+  for (size_t i = 0; i < shards_.size(); ++i) {
+    shards_[i]->executor->Post([i, weak = std::weak_ptr<Shard>(shards_[i]), take] {
+      const auto shard = weak.lock();
+      if (shard == nullptr) return;
+      PartitionCensus census;
+      for (const auto& [group, partition] : shard->partitions) census.Add(*partition);
+      take(i, census);
+    });
+  }
+}
+
+PartitionTotals PartitionHost::Totals() const {
+  PartitionTotals totals;
+  for (const auto& shard : shards_) totals.Add(shard->metrics);
+  return totals;
 }
 
 // --- From other nodes

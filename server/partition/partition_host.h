@@ -15,6 +15,7 @@
 #include "server/metadata/catalogue.h"
 #include "server/partition/clock_watch.h"
 #include "server/partition/partition.h"
+#include "server/partition/partition_census.h"
 #include "storage/data_directory.h"
 
 namespace varve::server {
@@ -68,6 +69,12 @@ class PartitionHost final : public raft::GroupRouter {
   // Stops and closes every partition; `done` runs (on some shard) when all logs are destroyed.
   void StopAll(Task done);
   [[nodiscard]] ClockWatch& clock_watch() { return clock_watch_; }
+  // Counts what is here now, shard by shard: `take` runs on each shard with its number. A shard
+  // that stands still answers when it runs again; one whose partitions were stopped may not answer.
+  void Count(std::function<void(size_t shard, const PartitionCensus&)> take);
+  [[nodiscard]] size_t shard_count() const { return shards_.size(); }
+  // Sums of the shards' cells. On any thread.
+  [[nodiscard]] PartitionTotals Totals() const;
   // Makes up at once for what a pause of retention held back.
   void ReviewRetention();
   [[nodiscard]] uint64_t size() const { return size_.load(std::memory_order_relaxed); }
@@ -76,6 +83,7 @@ class PartitionHost final : public raft::GroupRouter {
   // Everything here is confined to one shard.
   struct Shard {
     Executor* executor = nullptr;
+    PartitionMetrics metrics;
     std::map<GroupId, std::unique_ptr<Partition>> partitions;
     // With the policy that the partition is to begin with.
     std::map<GroupId, LogPolicy> creating;
@@ -98,7 +106,7 @@ class PartitionHost final : public raft::GroupRouter {
   const uint64_t seed_;
   raft::GroupPeers* peers_ = nullptr;
   ClockWatch clock_watch_;
-  std::vector<std::unique_ptr<Shard>> shards_;
+  std::vector<std::shared_ptr<Shard>> shards_;
   std::atomic<uint64_t> size_{0};
   std::atomic<bool> stopping_{false};
 };

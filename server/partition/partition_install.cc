@@ -90,11 +90,14 @@ void Partition::ServePiece(const raft::PieceRequest& request) {
 
 void Partition::OnStageInstall(const raft::StageInstall& stage) {
   if (!puller_) return raft_->Give(raft::InstallFailed{options_.self});
+  if (metrics_ != nullptr) metrics_->installs_begun.Add();
   const raft::InstallPoint& point = stage.point;
   puller_->Pull(stage.from, point.start.index, point.end.last_index, log_->Stage(),
                 [this, point](absl::StatusOr<std::unique_ptr<storage::StagedLog>> staged) {
-                  if (!staged.ok() || (*staged)->end() != point.end)
+                  if (!staged.ok() || (*staged)->end() != point.end) {
+                    if (metrics_ != nullptr) metrics_->installs_failed.Add();
                     return raft_->Give(raft::InstallFailed{options_.self});
+                  }
                   log_store_.SetStaged(*std::move(staged));
                   raft_->Give(raft::InstallStaged{point});
                 });
@@ -149,6 +152,7 @@ void Partition::FinishRepair(absl::StatusOr<std::unique_ptr<storage::StagedLog>>
   log_->Repair(*std::move(staged), [self = self_](const absl::Status& status) {
     if (*self == nullptr) return;
     if (status.ok()) (*self)->repair_attempts_ = 0;
+    if (status.ok() && (*self)->metrics_ != nullptr) (*self)->metrics_->segments_repaired.Add();
     (*self)->ArmRepair();  // for the next damaged segment
   });
 }

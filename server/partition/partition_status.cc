@@ -88,6 +88,18 @@ std::optional<MonoTime> Partition::NotCurrentSince(ReplicaId follower) const {
   return since ? std::min(*since, lost) : lost;
 }
 
+// What the conditions say, without their words: cheap enough for each scrape.
+bool Partition::UnderReplicated() const {
+  if (raft_->core().role() != raft::Role::kLeader) return false;
+  for (const ReplicaId voter : raft_->core().log().configuration().voters) {
+    if (voter == options_.self) continue;
+    const auto since = NotCurrentSince(voter);
+    if (!view_.IsLive(voter.node) || (since && clock_.Now() - *since > kBehindPatience))
+      return true;
+  }
+  return false;
+}
+
 // --- Description
 // ----------------------------------------------------------------------------------
 

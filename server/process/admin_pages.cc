@@ -11,7 +11,7 @@
 #include "common/error.h"
 #include "server/config/units.h"
 #include "server/http/metrics_page.h"
-#include "server/version.h"
+#include "server/process/metrics_source.h"
 
 namespace varve::server {
 namespace {
@@ -20,48 +20,8 @@ HttpResponse Unavailable(std::string_view why) {
   return {.status = 503, .body = StrCat(why, "\n")};
 }
 
-// Topics in order of name until kMaxLogSeries are shown; the bytes of what is left are one sum.
-void AddLogs(Broker& broker, MetricsInput::BrokerPart* part) {
-  std::map<GroupId, storage::LogStats> logs;
-  for (const storage::LogStats& log : broker.directory().log_stats()) logs.emplace(log.group, log);
-  for (const TopicRef& topic : broker.catalogue().List("", kMaxLogSeries)) {
-    for (uint32_t i = 0; i < topic->partitions.size() && part->logs.size() < kMaxLogSeries; ++i) {
-      const auto log = logs.extract(topic->partitions[i].group);
-      if (log.empty()) continue;
-      const storage::LogStats& stats = log.mapped();
-      part->logs.push_back({topic->name, i, stats.start, stats.next_offset, stats.bytes});
-    }
-  }
-  for (const auto& [group, log] : logs) part->other_log_bytes += log.bytes;
-}
-
-HttpResponse Metrics(AdminView& view) {
-  MetricsInput input;
-  input.version = kVersion;
-  input.started = view.started;
-  input.process = ReadProcessStats();
-  if (auto space = view.files.Space(view.data_dir); space.ok()) input.disk = *space;
-  if (Broker* broker = view.broker.load(std::memory_order_acquire)) {
-    input.ready = broker->ready();
-    input.broker = MetricsInput::BrokerPart{
-        .metrics = &broker->metrics(),
-        .journal = broker->directory().journal_stats(),
-        .space = broker->directory().space_stats(),
-        .disk_watch = broker->directory().disk_watch_stats(),
-        .scrub = broker->directory().scrub_stats(),
-        .trimmed_segments = broker->directory().trimmed_segments(),
-        .dirty_bytes = broker->directory().dirty_bytes(),
-        .dirty_budget_bytes = view.dirty_budget_bytes,
-        .request_memory_bytes = broker->gate().memory_used(),
-        .request_memory_limit_bytes = broker->gate().memory_limit(),
-        .topics = broker->catalogue().size(),
-        .partitions = broker->catalogue().partition_count(),
-        .disk_failed = !broker->health().ok(),
-        .retention_paused = !broker->partitions().clock_watch().Check().empty(),
-    };
-    AddLogs(*broker, &*input.broker);
-  }
-  return {.content_type = kMetricsContentType, .body = RenderMetrics(input)};
+HttpResponse Metrics(MetricsSource& source) {
+  return {.content_type = kMetricsContentType, .body = RenderMetrics(source.Collect())};
 }
 
 HttpResponse Health(AdminView& view) {
@@ -165,7 +125,8 @@ HttpResponse Peers(AdminView& view) {
 
 std::map<std::string, HttpHandler> AdminPages(AdminView& view) {
   return {
-      {"/metrics", [&view](const HttpQuery&) { return Metrics(view); }},
+      {"/metrics", [source = std::make_shared<MetricsSource>(view)](
+                       const HttpQuery&) { return Metrics(*source); }},
       {"/healthz", [&view](const HttpQuery&) { return Health(view); }},
       {"/readyz", [&view](const HttpQuery&) { return Ready(view); }},
       {"/admin/fold", [&view](const HttpQuery& query) { return Fold(view, query); }},

@@ -18,7 +18,7 @@ MetricsInput Input(BrokerMetrics& metrics) {
   input.ready = true;
   input.broker = MetricsInput::BrokerPart{.metrics = &metrics};
   input.broker->journal.commits = 7;
-  input.broker->journal.sync_nanos = 1'500'000'000;
+  input.broker->journal.sync_latency.Observe(1'500'000'000);
   input.broker->journal.live_files = 2;
   input.broker->journal.spare_files = 1;
   input.broker->space = {100, 200, 30, 4, true};
@@ -60,7 +60,7 @@ TEST(MetricsPage, ShowsWhatWasCounted) {
         "varve_request_errors_total{api=\"varve\",method=\"varve.v1.LogService/Produce\","
         "reason=\"OVERLOADED\"} 1\n",
         "varve_journal_commits_total 7\n",
-        "varve_journal_sync_seconds_total 1.5\n",
+        "varve_journal_sync_seconds_sum 1.5\n",
         "varve_journal_live_files 2\n",
         "varve_journal_spare_files 1\n",
         "varve_reserve_bytes 100\n",
@@ -86,6 +86,36 @@ TEST(MetricsPage, ShowsWhatWasCounted) {
         "varve_start_timestamp_seconds 1700000000.5\n",
         "process_resident_memory_bytes 4096\n"})
     EXPECT_THAT(page, HasSubstr(line));
+}
+
+TEST(MetricsPage, ShowsRaftAndTheOtherBrokers) {
+  BrokerMetrics metrics;
+  MetricsInput input = Input(metrics);
+  MetricsInput::BrokerPart& broker = *input.broker;
+  broker.cluster.brokers = 3;
+  broker.cluster.leaderless_partitions = 2;
+  broker.census.leaders = 5;
+  broker.census.under_replicated = 1;
+  broker.totals.step_downs[static_cast<size_t>(raft::StepDown::kNoQuorum)] = 4;
+  broker.totals.proposals_lost = 6;
+  broker.totals.append_round_trip.Observe(150 * kMicrosecond);
+  broker.journal.commit_frames.Observe(3);
+  broker.links.heartbeats_in = 7;
+  broker.peers = {{NodeId{2}, true, true, false, 50 * kMillisecond, -1500, 10}, {NodeId{3}}};
+  const std::string page = RenderMetrics(input);
+  for (const char* line :
+       {"varve_cluster_brokers 3\n", "varve_leaderless_partitions 2\n",
+        "varve_raft_groups{role=\"leader\"} 5\n", "varve_under_replicated_partitions 1\n",
+        "varve_raft_step_downs_total{cause=\"no_quorum\"} 4\n",
+        "varve_raft_proposals_total{result=\"lost\"} 6\n",
+        "varve_raft_append_seconds_bucket{le=\"0.0002\"} 1\n",
+        "varve_journal_commit_frames_bucket{le=\"2\"} 0\n",
+        "varve_journal_commit_frames_bucket{le=\"4\"} 1\n", "varve_peer_heartbeats_in_total 7\n",
+        "varve_peer_live{peer=\"2\"} 1\n", "varve_peer_clock_ahead_seconds{peer=\"2\"} -1.5\n",
+        "varve_peer_lane_up{peer=\"2\",lane=\"bulk\"} 0\n",
+        "varve_peer_silence_seconds{peer=\"2\"} 0.05"})
+    EXPECT_THAT(page, HasSubstr(line));
+  EXPECT_THAT(page, Not(HasSubstr("varve_peer_silence_seconds{peer=\"3\"}"))) << "never heard of";
 }
 
 TEST(MetricsPage, HistogramBucketsAreCumulativeAndEndInInfinity) {

@@ -68,6 +68,25 @@ TEST_F(JournalQueueTest, LargerFrameGoesAlone) {
   EXPECT_EQ(Take(8192), "2:2");
 }
 
+TEST_F(JournalQueueTest, TellsHowMuchWaits) {
+  Push(1);
+  Push(2);
+  EXPECT_EQ(queue_.frames(), 2);
+  Take();
+  EXPECT_EQ(queue_.frames(), 0);
+  EXPECT_EQ(queue_.bytes(), 0);
+  Push(1, false, 3000);
+  const size_t one = queue_.bytes();
+  EXPECT_GE(one, 3000);
+  Push(2, false, 3000);
+  EXPECT_EQ(queue_.bytes(), 2 * one);
+  Take(4096);
+  EXPECT_EQ(queue_.frames(), 1);
+  EXPECT_EQ(queue_.bytes(), one);
+  Take();
+  EXPECT_EQ(queue_.bytes(), 0);
+}
+
 TEST_F(JournalQueueTest, UrgentFloodStarvesNobody) {
   Push(1);
   Push(2);
