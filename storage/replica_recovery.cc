@@ -256,11 +256,15 @@ absl::Status ReplicaRecovery::LoadTail() {
 }
 
 // A suspect replica truncates nothing, but whoever opens its log wants the ends of the committed
-// entries and of the log. Readers see no more than what is known to be committed.
+// entries and of the log, and the term of the latter. Readers see no more than what is known to be
+// committed.
 void ReplicaRecovery::StandInForEnds() {
   ReplicaFiles& files = *files_;
   const LogEnd& end = files.scalars.end;
   if (!files.tail.empty() && files.tail.back().end == end) return;
+  if (end.last_index >= files.scalars.start.index &&
+      (files.epochs.empty() || files.epochs.back().term < end.last_term))
+    files.epochs.push_back({end.last_term, end.last_index, end.next_offset});
   const Index committed = files.scalars.commit_index;
   LogEnd known{committed, end.last_term, files.scalars.start.offset, end.append_time};
   if (!files.segments.empty()) known.next_offset = files.segments.back().segment->base_offset();

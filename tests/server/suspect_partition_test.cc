@@ -43,6 +43,13 @@ class SuspectPartitionTest : public ::testing::Test {
       EXPECT_TRUE(disk.TruncateDurable(segment, disk.Stat(segment)->size - 500).ok());
     });
   }
+  // A block of the file turns to rubbish while nothing runs.
+  absl::Status RestartDamaged(const std::string& segment, uint64_t position) {
+    EXPECT_TRUE(Stop().ok());
+    return broker.Restart([&](SimFileSystem& disk) {
+      EXPECT_TRUE(disk.Corrupt(segment, position, std::string(100, '?')).ok());
+    });
+  }
   absl::Status Produce(const std::string& topic) {
     ProduceRequest request;
     request.topic = topic;
@@ -90,6 +97,20 @@ TEST_F(SuspectPartitionTest, ASuspectMetadataPartitionKeepsTheBrokerFromStarting
   const absl::Status started = RestartWithout(SegmentOf(kMetadataGroup));
   EXPECT_EQ(ReasonOf(started), Reason::REPLICA_SUSPECT) << started;
   EXPECT_NE(MessageOf(started).find("metadata"), std::string_view::npos) << started;
+}
+
+// Nothing of the only segment verifies, not even which terms the log knows.
+TEST_F(SuspectPartitionTest, ALogWithoutItsBeginningIsSuspectAndTheOthersGoOn) {
+  for (const uint64_t position : {uint64_t{0}, uint64_t{4096}}) {
+    SCOPED_TRACE(testing::Message() << "position " << position);
+    const absl::Status started = RestartDamaged(SegmentOf(GroupOf("hurt")), position);
+    ASSERT_TRUE(started.ok()) << started;
+    EXPECT_EQ(ReasonOf(Produce("hurt")), Reason::REPLICA_SUSPECT);
+    EXPECT_NE(ReasonOf(Fetch("hurt", Offset{0}).status), Reason::OK);
+    EXPECT_TRUE(Produce("sound").ok()) << Produce("sound");
+  }
+  const absl::Status started = RestartDamaged(SegmentOf(kMetadataGroup), 0);
+  EXPECT_EQ(ReasonOf(started), Reason::REPLICA_SUSPECT) << started;
 }
 
 }  // namespace
