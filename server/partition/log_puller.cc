@@ -1,5 +1,6 @@
 #include "server/partition/log_puller.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/error.h"
@@ -11,6 +12,8 @@ namespace {
 constexpr uint32_t kPieceBytes = 1 * limits::kMiB;
 // A piece that does not come in so long was lost with its connection.
 constexpr Nanos kPatience = 5 * kSecond;
+// The first request may come before there is a connection: it is repeated, less and less often.
+constexpr Nanos kFirstRepeat = 250 * kMillisecond;
 
 }  // namespace
 
@@ -36,7 +39,7 @@ void LogPuller::Pull(ReplicaId from, Index first, Index last,
   last_ = last;
   staged_ = std::move(staged);
   done_ = std::move(done);
-  Ask();
+  Ask(kFirstRepeat);
 }
 
 void LogPuller::Cancel() {
@@ -47,12 +50,18 @@ void LogPuller::Cancel() {
   staging_ = false;
 }
 
-void LogPuller::Ask() {
+void LogPuller::Ask(Nanos repeat_after) {
   ++token_;
+  Send(repeat_after, clock_.Now() + kPatience);
+}
+
+void LogPuller::Send(Nanos repeat_after, MonoTime give_up) {
   peers_.SendPiece(raft::PieceRequest{group_, self_id_, from_, token_, next_, last_, kPieceBytes});
-  timer_ = shard_.RunAt(clock_.Now() + kPatience, [self = self_, token = token_] {
+  const MonoTime next = std::min(clock_.Now() + repeat_after, give_up);
+  timer_ = shard_.RunAt(next, [self = self_, token = token_, repeat_after, give_up] {
     if (*self == nullptr || (*self)->token_ != token) return;
     (*self)->timer_ = TimerId{};
+    if ((*self)->clock_.Now() < give_up) return (*self)->Send(2 * repeat_after, give_up);
     (*self)->Finish(token, MakeError(Reason::DEADLINE_EXCEEDED, "replica ", (*self)->from_.node,
                                      " sent no entries in time"));
   });
@@ -76,7 +85,7 @@ void LogPuller::OnStaged(uint64_t token, const absl::Status& status) {
   if (token != token_ || !pulling()) return;
   staging_ = false;
   if (!status.ok()) return Finish(token, status);
-  if (next_ <= last_) return Ask();
+  if (next_ <= last_) return Ask(kPatience);
   staging_ = true;
   staged_->Finish([self = self_, token](absl::Status finished) {
     if (*self != nullptr) (*self)->Finish(token, std::move(finished));

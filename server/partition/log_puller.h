@@ -37,7 +37,8 @@ class LogPuller {
   void OnPiece(raft::Piece piece);
 
  private:
-  void Ask();
+  void Ask(Nanos repeat_after);
+  void Send(Nanos repeat_after, MonoTime give_up);
   void OnStaged(uint64_t token, const absl::Status& status);
   void Finish(uint64_t token, absl::Status status);
 

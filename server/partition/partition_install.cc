@@ -33,6 +33,10 @@ void Partition::ReceivePiece(raft::PieceMessage piece) {
 void Partition::SetDiskSlow(bool slow) { raft_->Give(raft::DiskSlow{slow}); }
 void Partition::SetDiskFull(bool full) { raft_->Give(raft::DiskFull{full}); }
 
+void Partition::HandOver() {
+  if (raft_->core().role() == raft::Role::kLeader) raft_->Give(raft::Transfer{});
+}
+
 void Partition::MakeSuspect() {
   if (!suspect_since_) suspect_since_ = clock_.Now();
   raft_->Give(raft::DiskSuspect{});
@@ -151,9 +155,10 @@ void Partition::FinishRepair(absl::StatusOr<std::unique_ptr<storage::StagedLog>>
   if (!staged.ok()) return ArmRepair();
   log_->Repair(*std::move(staged), [self = self_](const absl::Status& status) {
     if (*self == nullptr) return;
-    if (status.ok()) (*self)->repair_attempts_ = 0;
-    if (status.ok() && (*self)->metrics_ != nullptr) (*self)->metrics_->segments_repaired.Add();
-    (*self)->ArmRepair();  // for the next damaged segment
+    if (!status.ok()) return (*self)->ArmRepair();
+    if ((*self)->metrics_ != nullptr) (*self)->metrics_->segments_repaired.Add();
+    (*self)->repair_attempts_ = 0;
+    (*self)->RepairDamage();  // the next damaged segment
   });
 }
 
