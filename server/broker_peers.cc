@@ -9,6 +9,7 @@ namespace varve::server {
 namespace {
 
 constexpr Nanos kRegistrationInterval = 250 * kMillisecond;
+constexpr Nanos kHandOverInterval = kSecond;
 constexpr Nanos kJoinTimeout = 5 * kSecond;
 
 }  // namespace
@@ -52,6 +53,8 @@ void BrokerPeers::UpdatePeers() {
 
 // Marks: what the node says of its directory, and what it remembers of this one.
 void BrokerPeers::OnHeartbeat(NodeId from, const raft::NodeHeartbeat& heartbeat) {
+  parts_.host.clock_watch().Hear(from, heartbeat.clock);
+  JudgeClock();
   const auto note = DecodeMarkNote(heartbeat.note, from, parts_.self.node);
   if (!note.ok()) return;
   directories_[from] = note->said.now.directory;
@@ -62,6 +65,14 @@ void BrokerPeers::OnHeartbeat(NodeId from, const raft::NodeHeartbeat& heartbeat)
   } else if (accused_.insert(from).second && parts_.report_image) {
     parts_.report_image(from, finding.why);
   }
+}
+
+// Whoever is off and leads all the same, since nobody else could, hands over again and again.
+void BrokerPeers::JudgeClock() {
+  const MonoTime now = parts_.clock.Now();
+  if (now < next_hand_over_ || parts_.host.clock_watch().Off().empty()) return;
+  next_hand_over_ = now + kHandOverInterval;
+  parts_.host.ForEach([](Partition& partition) { partition.HandOver(); });
 }
 
 // The first peer that remembers more than this directory has ends the trust in it.
@@ -91,6 +102,7 @@ void BrokerPeers::OnLed(NodeId node, const raft::LedView::Changes& changes) {
 
 void BrokerPeers::OnLiveness(NodeId node, bool live) {
   parts_.view.SetLive(node, live, parts_.clock.Now());
+  if (!live) parts_.host.clock_watch().Forget(node);
 }
 
 // --- Questions of others

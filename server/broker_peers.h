@@ -65,6 +65,7 @@ class BrokerPeers final : public PeerService, private raft::PeerHubListener {
   void OnLed(NodeId node, const raft::LedView::Changes& changes) override;
   void OnLiveness(NodeId node, bool live) override;
   std::string NoteFor(NodeId node) override;
+  void JudgeClock();
   void JudgeSelf(NodeId from, const storage::PeerMark& remembered);
 
   void ArmRegistration(Nanos wait);
@@ -74,6 +75,7 @@ class BrokerPeers final : public PeerService, private raft::PeerHubListener {
   raft::PeerHub hub_;
   std::map<NodeId, DirectoryId> directories_;  // as the nodes name them; on `home`
   std::set<NodeId> accused_;                   // said less than is remembered of them; on `home`
+  MonoTime next_hand_over_;                    // while the clock is off; on `home`
   bool suspect_ = false;
   bool stopped_ = false;
   // Tasks of the metadata partition's shard hold it; null from Stop on.

@@ -30,7 +30,7 @@ Partition::Partition(PartitionOptions options, std::unique_ptr<storage::Partitio
   leaderless_since_ = role_since_ = clock_.Now();
   if (!log_->suspicion().ok()) suspect_since_ = role_since_;
   if (!log_->damaged_ranges().empty()) damaged_since_ = role_since_;
-  raft_ = std::make_unique<raft::Group>(core, log_store_, shard_, clock_,
+  raft_ = std::make_unique<raft::Group>(core, log_store_, shard_, clock_watch_.stamp_clock(),
                                         static_cast<raft::GroupListener&>(*this), peers_,
                                         metrics_ == nullptr ? nullptr : &metrics_->groups);
   if (peers_ != nullptr) puller_.emplace(options_.group, options_.self, *peers_, shard_, clock_);
@@ -132,6 +132,12 @@ bool Partition::ReserveDirty(size_t bytes) {
 
 void Partition::ProposeBatch(PendingAppend append) {
   const size_t frame_bytes = kEntryHeaderBytes + append.batch.payload_bytes();
+  // As late as can be: a record that repeats an older time would be deleted early.
+  if (absl::Status off = clock_watch_.AdmitData();
+      !off.ok() && options_.group >= kFirstTopicGroup) {
+    directory_.ReturnDirty(frame_bytes);
+    return Reply(std::move(append.done), std::move(off));
+  }
   BeginSegmentIfFull(frame_bytes);
   bytes_in_segment_ += frame_bytes;
   const raft::ProposalId id = raft_->Propose(std::move(append.batch), EntryKind::kData,

@@ -94,6 +94,8 @@ class Partition final : private raft::GroupListener {
   // The disk stalls, or is full, or is not any more.
   void SetDiskSlow(bool slow);
   void SetDiskFull(bool full);
+  // Lets another replica lead, if this one does and there is one that can.
+  void HandOver();
   // The directory lost what it had acknowledged: no vote, no acknowledgement from here on.
   void MakeSuspect();
   // Damage was found: closed segments that hold it are fetched from another replica.
@@ -102,6 +104,7 @@ class Partition final : private raft::GroupListener {
 
   // Proposes one validated batch of `records` records. NOT_LEADER and LEADER_UNKNOWN when another
   // replica leads, OVERLOADED when too much is uncommitted.
+  // CLOCK_OFF while this broker's clock is.
   // With `expected_term` it is appended in that term or not at all.
   void Append(FrameBuffer batch, uint32_t records, AppendDone done,
               std::optional<Term> expected_term = std::nullopt);

@@ -87,8 +87,8 @@ void Partition::SetPolicy(const LogPolicy& policy) {
 // Age counts from the append time that the decision's own entry will get.
 void Partition::ReviewRetention() {
   if (!serving()) return;
-  const WallTime now = std::max(log_->end().append_time, clock_.Wall());
-  ages_count_ = policy_.retention_ms == kUnbounded || clock_watch_.Check().empty();
+  ages_count_ = clock_watch_.Check().empty();
+  const WallTime now = std::max(log_->end().append_time, clock_watch_.stamp_clock().Wall());
   if (!roll_ && RollIsDue(now)) return BeginSegment();  // reviewed again when it is committed
   if (!retention_trim_ && !roll_) {
     const Offset from = RetainedFrom(now);

@@ -36,6 +36,8 @@ HttpResponse Ready(AdminView& view) {
   if (view.draining.load(std::memory_order_acquire)) return Unavailable("draining");
   if (broker == nullptr || !broker->ready()) return Unavailable("starting");
   HttpResponse response = Health(view);
+  if (const std::string why = broker->partitions().clock_watch().Off(); !why.empty())
+    response.body += StrCat("no records are taken: ", why, "\n");
   if (const std::string why = broker->partitions().clock_watch().Check(); !why.empty())
     response.body += StrCat("deletion by age is paused: ", why, "\n");
   return response;

@@ -245,6 +245,7 @@ void BrokerProcess::WatchUntilStop() {
   bool sound = true;
   bool full = false;
   std::string paused;
+  bool off = false;
   std::unique_lock lock(mutex_);
   while (!changed_.wait_for(lock, kHealthInterval, [&] { return stop_; })) {
     if (std::string why = broker_->partitions().clock_watch().Check(); why != paused) {
@@ -255,6 +256,13 @@ void BrokerProcess::WatchUntilStop() {
                                   "; when the clock is right: varve broker confirm-clock"));
     }
     broker_->NoteConditions();
+    const std::string why_off = broker_->partitions().clock_watch().Off();
+    if (std::exchange(off, !why_off.empty()) != off)
+      Log(off ? LogLevel::kError : LogLevel::kInfo, "clock",
+          off ? StrCat(why_off,
+                       ": no records are taken and leaderships are given away; "
+                       "correct the clock")
+              : "the wall clock agrees with the other brokers again: records are taken");
     const absl::Status space = broker_->directory().AdmitData();
     if (full != !space.ok())
       broker_->partitions().ForEach([full = !space.ok()](Partition& p) { p.SetDiskFull(full); });

@@ -61,7 +61,8 @@ SimNode::SimNode(SimScheduler& scheduler, sim::SimNetwork& network, SimPeerCalls
       calls_(calls),
       id_(id),
       options_(std::move(options)),
-      random_(SeededRandom(scheduler.random().Next())) {
+      random_(SeededRandom(scheduler.random().Next())),
+      clock_(scheduler.clock()) {
   Wipe();
 }
 
@@ -102,7 +103,7 @@ void SimNode::Start() {
   if (glance->identity) return OpenBroker(nullptr);
   formation_ = std::make_unique<Formation>(
       FormationOptions{.self = self_, .seeds = options_.seeds, .directory_empty = glance->empty},
-      *client_, *home_, scheduler_.clock());
+      *client_, *home_, clock_);
   calls_.Serve(PeerAddress(id_), formation_.get());
   home_->Post([this] {
     formation_->Run(nullptr, [this](absl::StatusOr<Formed> formed) {
@@ -139,9 +140,8 @@ void SimNode::OpenBroker(const Formed* formed) {
     options.directory.expected_cluster = formed->cluster;
     options.entry = {formed->founds, formed->metadata_epoch, formed->known};
   }
-  auto opened =
-      Broker::Open(*disk_, scheduler_.clock(), *random_, storage::OpenMemoryStateStore(state_disk_),
-                   std::move(options), std::move(executors));
+  auto opened = Broker::Open(*disk_, clock_, *random_, storage::OpenMemoryStateStore(state_disk_),
+                             std::move(options), std::move(executors));
   if (!opened.ok()) {
     failure_ = opened.status();
     return;

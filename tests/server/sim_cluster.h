@@ -39,6 +39,19 @@ class SimPeerCalls {
   std::map<std::string, PeerService*> services_;
 };
 
+// A machine's clock: the wall may be wrong on one node alone.
+class SkewedClock final : public Clock {
+ public:
+  explicit SkewedClock(const Clock& real) : real_(real) {}
+  [[nodiscard]] MonoTime Now() const override { return real_.Now(); }
+  [[nodiscard]] WallTime Wall() const override { return real_.Wall() + ahead_ms_; }
+  void Step(int64_t ms) { ahead_ms_ += ms; }
+
+ private:
+  const Clock& real_;
+  int64_t ahead_ms_ = 0;
+};
+
 struct SimNodeOptions {
   uint32_t shards = 2;
   Nanos scrub_period = 0;
@@ -61,6 +74,8 @@ class SimNode {
   // While no process runs: what the disk holds, and back to it.
   DiskImage TakeImage();
   void RestoreImage(const DiskImage& image);
+  // Its wall clock, also while it is down.
+  void StepWall(int64_t ms) { clock_.Step(ms); }
   [[nodiscard]] bool running() const { return running_; }
   [[nodiscard]] bool ready() const { return ready_; }
   [[nodiscard]] const absl::Status& failure() const { return failure_; }
@@ -83,6 +98,7 @@ class SimNode {
   const NodeId id_;
   const SimNodeOptions options_;
   std::unique_ptr<Random> random_;
+  SkewedClock clock_;
   std::unique_ptr<SimFileSystem> disk_;
   std::shared_ptr<storage::MemoryStateDisk> state_disk_;
   std::vector<std::unique_ptr<Executor>> executors_;
