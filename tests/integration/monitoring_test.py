@@ -13,6 +13,8 @@ import time
 import urllib.error
 import urllib.parse
 
+import yaml
+
 VARVED, VARVE, SOURCE, DIRECTORY = sys.argv[1:5]
 sys.path.insert(0, os.path.join(SOURCE, "tests/integration/support"))
 import local_brokers  # noqa: E402
@@ -86,23 +88,165 @@ def check_lint(pages):
         assert done.returncode == 0 and not done.stderr, done.stdout + done.stderr
 
 
+# --- What names metrics
+
+
+def names_in(expression):
+    """The metrics that an expression of PromQL names."""
+    bare = re.sub(r'"[^"]*"', "", expression)
+    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]", "", bare)
+    bare = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", "", bare)
+    words = re.findall(r"[a-zA-Z_:][a-zA-Z0-9_:]*(?!\w*\s*\()", bare)
+    return set(words) - {"and", "or", "unless", "bool", "offset", "e"}
+
+
+def dashboard_expressions():
+    with open(os.path.join(SOURCE, "deploy/grafana/varve.json")) as file:
+        dashboard = json.load(file)
+    out = []
+    for panel in dashboard["panels"]:
+        for query in panel.get("targets", []):
+            out.append(("panel '%s'" % panel["title"], query["expr"]))
+    ids = [panel["id"] for panel in dashboard["panels"]]
+    assert len(ids) == len(set(ids)), "two panels have the same id"
+    assert len(out) >= 20, out
+    return out
+
+
+def load_rules():
+    with open(os.path.join(SOURCE, "deploy/prometheus/alerts.yml")) as file:
+        return yaml.safe_load(file)
+
+
+def rule_expressions(rules):
+    return [("alert " + rule["alert"], rule["expr"]) for group in rules["groups"] for rule in group["rules"]]
+
+
+def check_names(live, expressions):
+    known = {"up"}
+    for name, family in live.items():
+        known.add(name)
+        if family.type == "histogram":
+            known |= {name + suffix for suffix in ("_bucket", "_sum", "_count")}
+    problems = ["%s: no broker exports %s" % (where, name)
+                for where, expression in expressions for name in names_in(expression) - known]
+    assert all(names_in(expression) for _, expression in expressions)
+    assert not problems, "\n".join(problems)
+    print("%d expressions of the dashboard and the rules name what is exported" % len(expressions))
+
+
+# --- A running Prometheus
+
+
+class Prometheus:
+    """Scrapes the brokers each second with the shipped rules, which wait for a second only."""
+
+    def __init__(self, directory, targets, rules):
+        self.address = "127.0.0.1:%d" % local_brokers.free_ports(1)[0]
+        os.makedirs(directory)
+        shutil.copy(os.path.join(SOURCE, "deploy/prometheus/prometheus.yml"), directory)
+        with open(os.path.join(directory, "prometheus.yml")) as file:
+            config = yaml.safe_load(file)
+        config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+        rules = json.loads(json.dumps(rules))
+        for group in rules["groups"]:
+            for rule in group["rules"]:
+                if "for" in rule:
+                    rule["for"] = "1s"
+        for name, content in (("prometheus.yml", config), ("alerts.yml", rules), ("targets.yml", [{"targets": targets}])):
+            with open(os.path.join(directory, name), "w") as file:
+                yaml.safe_dump(content, file)
+        self.log = open(os.path.join(directory, "log"), "w")
+        self.process = subprocess.Popen(
+            ["prometheus", "--config.file=" + os.path.join(directory, "prometheus.yml"),
+             "--storage.tsdb.path=" + os.path.join(directory, "data"), "--web.listen-address=" + self.address],
+            stderr=self.log, stdout=self.log)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.log.close()
+
+    def ask(self, path, **arguments):
+        """What it answers; None while it does not answer."""
+        assert self.process.poll() is None, "Prometheus ended; see its log"
+        try:
+            answer = json.loads(get(self.address, path + "?" + urllib.parse.urlencode(arguments)))
+        except urllib.error.HTTPError as error:
+            raise AssertionError("%s: %s" % (arguments, error.read().decode())) from error
+        except OSError:
+            return None
+        assert answer["status"] == "success", answer
+        return answer["data"]
+
+    def query(self, expression):
+        data = self.ask("/api/v1/query", query=expression)
+        return data["result"] if data else []
+
+    def firing(self):
+        data = self.ask("/api/v1/alerts")
+        return {(alert["labels"]["alertname"], alert["labels"].get("instance", ""))
+                for alert in (data["alerts"] if data else []) if alert["state"] == "firing"}
+
+
+def check_dashboard(prometheus):
+    """Each panel shows something of what use() did."""
+    for where, expression in dashboard_expressions():
+        concrete = expression.replace("$__rate_interval", "1m").replace("$instance", ".*")
+        poll("%s shows something: %s" % (where, concrete), lambda asked=concrete: prometheus.query(asked), seconds=20)
+    print("all %d queries of the dashboard show something" % len(dashboard_expressions()))
+
+
+def check_broker_down(cluster, prometheus):
+    quiet = {name for name, _ in prometheus.firing()} & {"VarveBrokerDown", "VarveUnderReplicated", "VarveLeaderless"}
+    assert not quiet, quiet
+    begin = time.monotonic()
+    cluster.kill(2)
+    poll("VarveBrokerDown fires for broker 2",
+         lambda: ("VarveBrokerDown", cluster.http[2]) in prometheus.firing())
+    print("VarveBrokerDown fired %.1f s after the kill" % (time.monotonic() - begin))
+    down = {instance for name, instance in prometheus.firing() if name == "VarveBrokerDown"}
+    assert down == {cluster.http[2]}, down
+    poll("VarveUnderReplicated fires", lambda: ("VarveUnderReplicated", "") in prometheus.firing())
+    cluster.start(2)
+    cluster.await_ready(2)
+    poll("both alerts end", lambda: not {name for name, _ in prometheus.firing()} &
+         {"VarveBrokerDown", "VarveUnderReplicated"})
+    print("both alerts ended %.1f s after the kill" % (time.monotonic() - begin))
+
+
+def use(cluster):
+    missing = cluster.run("topic", "describe", "missing")
+    assert missing.returncode == 3, missing
+    cluster.varve("produce", "watched", stdin="".join("record %d\n" % i for i in range(1000)))
+    assert len(cluster.varve("consume", "watched", "-e", "-f", "%v\\n").splitlines()) >= 1000
+
+
 def main():
     for program in ("prometheus", "promtool"):
         if shutil.which(program) is None:
             print("SKIP: monitoring: %s is not installed" % program)
             return 77
     shutil.rmtree(DIRECTORY, ignore_errors=True)
-    with local_brokers.Cluster(VARVED, VARVE, DIRECTORY) as cluster:
+    rules = load_rules()
+    with local_brokers.Cluster(VARVED, VARVE, DIRECTORY) as cluster, Prometheus(
+            os.path.join(DIRECTORY, "prometheus"), list(cluster.http.values()), rules) as prometheus:
         cluster.varve("topic", "create", "watched", "--partitions", "3")
-        cluster.varve("produce", "watched", stdin="".join("record %d\n" % i for i in range(1000)))
-        assert len(cluster.varve("consume", "watched", "-e", "-f", "%v\\n").splitlines()) == 1000
+        poll("Prometheus scrapes all brokers", lambda: len(prometheus.query("up == 1")) == 3)
+        use(cluster)
         pages = [get(address, "/metrics") for address in cluster.http.values()]
         live = {}
         for page in pages:
             parse_page(page, live)
         check_docs(live)
         check_lint(pages)
-    print("2 passed, 0 failed, 0 skipped")
+        check_names(live, dashboard_expressions() + rule_expressions(rules))
+        check_dashboard(prometheus)
+        check_broker_down(cluster, prometheus)
+    print("5 passed, 0 failed, 0 skipped")
     return 0
 
 

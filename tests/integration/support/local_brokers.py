@@ -83,9 +83,12 @@ class Cluster:
         self.processes[node].send_signal(signal.SIGKILL)
         self.processes[node].wait()
 
-    def varve(self, *arguments, stdin=None):
-        done = subprocess.run([self.varve_program, *arguments, "--server",
+    def run(self, *arguments, stdin=None):
+        return subprocess.run([self.varve_program, *arguments, "--server",
                                ",".join(self.client.values())], input=stdin, text=True,
                               capture_output=True, timeout=60, check=False)
+
+    def varve(self, *arguments, stdin=None):
+        done = self.run(*arguments, stdin=stdin)
         assert done.returncode == 0, (arguments, done.returncode, done.stdout, done.stderr)
         return done.stdout
