@@ -18,6 +18,7 @@ inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitPartial = 8;
+inline constexpr int kExitUnhealthy = 9;
 inline constexpr int kExitInterrupted = 130;
 
 // Wrong arguments or wrong input: exit 2.

@@ -16,7 +16,7 @@ constexpr const char* kDescription =
     "Data goes to standard output, everything else to standard error.";
 constexpr const char* kFooter =
     "Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 exists already, 5 not allowed,\n"
-    "6 unreachable, 7 deadline, 8 partial success.\n"
+    "6 unreachable, 7 deadline, 8 partial success, 9 unhealthy (doctor).\n"
     "'varve COMMAND --help' shows options and examples of a command.";
 
 // The innermost command that the arguments got to, as typed: "varve topic create".
@@ -60,7 +60,9 @@ CommandLine::CommandLine() : app_(std::make_unique<CLI::App>(kDescription, "varv
   app_->require_subcommand(1);
   AddCommonOptions(*app_, context_.options, {"table", "json", "jsonl"});
   AddTopicCommands(*app_, context_);
+  AddClusterCommands(*app_, context_);
   AddBrokerCommands(*app_, context_);
+  AddDoctorCommand(*app_, context_);
   AddProduceCommand(*app_, context_);
   AddConsumeCommand(*app_, context_);
   AddPerfCommands(*app_, context_);

@@ -51,7 +51,8 @@ CommandEnd Alter(const GlobalOptions& global, const AlterOptions& options) {
   const Result<TopicDescription> altered =
       Admin(*client).AlterTopic(options.name, *set, options.unset, options.dry_run);
   if (!altered.ok()) return altered.status();
-  return WriteOut(RenderTopicDescriptions({*altered}, global.output, UseColour(STDOUT_FILENO)));
+  return WriteOut(
+      RenderTopicDescriptions({*altered}, nullptr, global.output, UseColour(STDOUT_FILENO)));
 }
 
 // As for the deletion of a topic.
@@ -148,8 +149,9 @@ void AddTopicDeleteRecords(CLI::App& topic, CommandContext& context) {
 }
 
 void AddBrokerCommands(CLI::App& root, CommandContext& context) {
-  CLI::App* broker = root.add_subcommand("broker", "Look after a broker");
+  CLI::App* broker = root.add_subcommand("broker", "Look at brokers, and after them");
   broker->require_subcommand(1);
+  AddBrokerViews(*broker, context);
   CLI::App* command = AddCommand(
       *broker, "confirm-clock",
       "Say that the broker's clock is right, so that deletion by age goes on",

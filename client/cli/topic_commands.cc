@@ -81,7 +81,18 @@ CommandEnd Describe(const GlobalOptions& global, const TopicOptions& options) {
     if (!topic.ok()) return topic.status();
     topics.push_back(std::move(*topic));
   }
-  return WriteOut(RenderTopicDescriptions(topics, global.output, UseColour(STDOUT_FILENO)));
+  // Each leader knows its partitions best; what does not answer is left to those who do.
+  PartitionSurvey all;
+  for (const std::string& name : options.names) {
+    Result<PartitionSurvey> survey = admin.DescribePartitions(name);
+    if (!survey.ok()) return survey.status();
+    for (const BrokerStatus& silent : survey->unanswered)
+      Note(global, "warning: node " + std::to_string(silent.node) + " at " + silent.address +
+                       " did not answer: " + std::string(silent.status.message()));
+    std::move(survey->partitions.begin(), survey->partitions.end(),
+              std::back_inserter(all.partitions));
+  }
+  return WriteOut(RenderTopicDescriptions(topics, &all, global.output, UseColour(STDOUT_FILENO)));
 }
 
 // Deletion needs a yes: typed, or --yes where nobody can type.

@@ -1,18 +1,24 @@
 #include "client/cli/topic_output.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "client/cli/quantity.h"
+#include "client/cli/status_json.h"
 #include "client/cli/table.h"
 
 namespace varve::cli {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-std::string Dump(const Json& json, int indent) {
-  return json.dump(indent, ' ', false, Json::error_handler_t::replace) + "\n";
+// The partition's leader knows better than the broker that answered about the topic.
+void AddLeadersView(const PartitionView& view, Json* json) {
+  const Json all = PartitionViewJson(view);
+  if (view.leader() != nullptr)
+    for (const char* known :
+         {"leader_node", "leader_epoch", "log_start", "high_watermark", "size_bytes"})
+      (*json)[known] = all[known];
+  for (const char* more : {"log_end", "serving", "under_replicated", "configuration_change",
+                           "replicas", "reported_by"})
+    (*json)[more] = all[more];
 }
 
 Json PartitionJson(const PartitionDescription& partition) {
@@ -28,7 +34,7 @@ Json PartitionJson(const PartitionDescription& partition) {
   return json;
 }
 
-Json TopicJson(const TopicDescription& topic, bool with_partitions) {
+Json TopicJson(const TopicDescription& topic, bool with_partitions, const PartitionSurvey* survey) {
   Json json;
   json["name"] = topic.name;
   json["id"] = topic.id;
@@ -45,22 +51,19 @@ Json TopicJson(const TopicDescription& topic, bool with_partitions) {
   json["partitions"] = Json::array();
   for (const PartitionDescription& partition : topic.partitions)
     json["partitions"].push_back(PartitionJson(partition));
+  if (survey == nullptr) return json;
+  const std::vector<PartitionView> views = JoinPartitions({topic}, *survey);
+  for (size_t i = 0; i < views.size(); ++i) AddLeadersView(views[i], &json["partitions"][i]);
   return json;
 }
 
-std::string RenderJson(const std::vector<TopicDescription>& topics, bool lines,
-                       bool with_partitions) {
-  Json array = Json::array();
-  std::string text;
-  for (const TopicDescription& topic : topics) {
-    Json json = TopicJson(topic, with_partitions);
-    if (lines) {
-      text += Dump(json, -1);
-    } else {
-      array.push_back(std::move(json));
-    }
-  }
-  return lines ? text : Dump(array, 2);
+std::string RenderJson(const std::vector<TopicDescription>& topics, OutputFormat format,
+                       bool with_partitions, const PartitionSurvey* survey) {
+  std::vector<Json> objects;
+  objects.reserve(topics.size());
+  for (const TopicDescription& topic : topics)
+    objects.push_back(TopicJson(topic, with_partitions, survey));
+  return DumpJson(objects, format);
 }
 
 std::string NodeText(uint32_t node) { return node == 0 ? "-" : std::to_string(node); }
@@ -73,21 +76,52 @@ std::string NodesText(const std::vector<uint32_t>& nodes) {
 
 std::string SettingText(uint64_t bytes) { return bytes == 0 ? "default" : HumanSize(bytes); }
 
-std::string PartitionTable(const TopicDescription& topic, bool bold) {
-  Table table({{"PARTITION", Align::kRight},
-               {"LEADER", Align::kRight},
-               {"EPOCH", Align::kRight},
-               {"START", Align::kRight},
-               {"END", Align::kRight},
-               {"RECORDS", Align::kRight},
-               {"SIZE", Align::kRight},
-               {"REPLICAS"}});
-  for (const PartitionDescription& p : topic.partitions) {
-    table.AddRow(
-        {std::to_string(p.partition), NodeText(p.leader_node), std::to_string(p.leader_epoch),
-         std::to_string(p.log_start), std::to_string(p.high_watermark),
-         HumanCount(static_cast<double>(std::max<int64_t>(0, p.high_watermark - p.log_start))),
-         HumanSize(p.size_bytes), NodesText(p.replica_nodes)});
+struct PartitionRow {
+  PartitionDescription known;  // by the leader, if it answered
+  std::string replicas, marks;
+};
+
+std::vector<PartitionRow> RowsOf(const TopicDescription& topic, const PartitionSurvey* survey) {
+  std::vector<PartitionRow> rows;
+  rows.reserve(topic.partitions.size());
+  for (const PartitionDescription& partition : topic.partitions)
+    rows.push_back({partition, NodesText(partition.replica_nodes), ""});
+  if (survey == nullptr) return rows;
+  const std::vector<PartitionView> views = JoinPartitions({topic}, *survey);
+  for (size_t i = 0; i < views.size(); ++i) {
+    rows[i].replicas = ReplicasText(views[i]);
+    rows[i].marks = MarksText(views[i]);
+    const PartitionStatus* leader = views[i].leader();
+    if (leader == nullptr) continue;
+    rows[i].known.leader_node = leader->node;
+    rows[i].known.leader_epoch = static_cast<uint32_t>(leader->term);
+    rows[i].known.log_start = leader->log_start;
+    rows[i].known.high_watermark = leader->high_watermark;
+    rows[i].known.size_bytes = leader->size_bytes;
+  }
+  return rows;
+}
+
+std::string PartitionTable(const std::vector<PartitionRow>& rows, bool marks, bool bold) {
+  std::vector<Table::Column> columns = {{"PARTITION", Align::kRight}, {"LEADER", Align::kRight},
+                                        {"EPOCH", Align::kRight},     {"START", Align::kRight},
+                                        {"END", Align::kRight},       {"RECORDS", Align::kRight},
+                                        {"SIZE", Align::kRight},      {"REPLICAS"}};
+  if (marks) columns.push_back({"MARKS"});
+  Table table(std::move(columns));
+  for (const PartitionRow& row : rows) {
+    const PartitionDescription& p = row.known;
+    std::vector<std::string> cells = {
+        std::to_string(p.partition),
+        NodeText(p.leader_node),
+        std::to_string(p.leader_epoch),
+        std::to_string(p.log_start),
+        std::to_string(p.high_watermark),
+        HumanCount(static_cast<double>(std::max<int64_t>(0, p.high_watermark - p.log_start))),
+        HumanSize(p.size_bytes),
+        row.replicas};
+    if (marks) cells.push_back(row.marks);
+    table.AddRow(std::move(cells));
   }
   return table.Render(bold);
 }
@@ -96,8 +130,7 @@ std::string PartitionTable(const TopicDescription& topic, bool bold) {
 
 std::string RenderTopicList(const std::vector<TopicDescription>& topics, OutputFormat format,
                             bool bold) {
-  if (format != OutputFormat::kTable)
-    return RenderJson(topics, format == OutputFormat::kJsonLines, false);
+  if (format != OutputFormat::kTable) return RenderJson(topics, format, false, nullptr);
   Table table(
       {{"NAME"}, {"PARTITIONS", Align::kRight}, {"REPLICATION", Align::kRight}, {"CREATED"}});
   for (const TopicDescription& topic : topics) {
@@ -108,14 +141,14 @@ std::string RenderTopicList(const std::vector<TopicDescription>& topics, OutputF
 }
 
 std::string RenderTopicDescriptions(const std::vector<TopicDescription>& topics,
-                                    OutputFormat format, bool bold) {
-  if (format != OutputFormat::kTable)
-    return RenderJson(topics, format == OutputFormat::kJsonLines, true);
+                                    const PartitionSurvey* survey, OutputFormat format, bool bold) {
+  if (format != OutputFormat::kTable) return RenderJson(topics, format, true, survey);
   std::string text;
   for (const TopicDescription& topic : topics) {
     if (!text.empty()) text += "\n";
+    const std::vector<PartitionRow> rows = RowsOf(topic, survey);
     uint64_t bytes = 0;
-    for (const PartitionDescription& partition : topic.partitions) bytes += partition.size_bytes;
+    for (const PartitionRow& row : rows) bytes += row.known.size_bytes;
     Table facts({{"TOPIC"}, {topic.name}});
     facts.AddRow({"id", topic.id});
     facts.AddRow({"state", topic.state});
@@ -127,7 +160,7 @@ std::string RenderTopicDescriptions(const std::vector<TopicDescription>& topics,
     for (const TopicSetting& setting : topic.named_settings)
       if (!setting.is_default) facts.AddRow({setting.name, setting.value});
     facts.AddRow({"size", HumanSize(bytes)});
-    text += facts.Render(bold) + "\n" + PartitionTable(topic, bold);
+    text += facts.Render(bold) + "\n" + PartitionTable(rows, survey != nullptr, bold);
   }
   return text;
 }

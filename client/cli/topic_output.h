@@ -14,9 +14,10 @@ namespace varve::cli {
 std::string RenderTopicList(const std::vector<TopicDescription>& topics, OutputFormat format,
                             bool bold);
 // A section for each topic: its settings, then its partitions. JSON: the same objects as in the
-// list, with "partitions".
+// list, with "partitions". With a survey of their replicas the partitions' leaders speak for them;
+// without, it is what one broker knows.
 std::string RenderTopicDescriptions(const std::vector<TopicDescription>& topics,
-                                    OutputFormat format, bool bold);
+                                    const PartitionSurvey* survey, OutputFormat format, bool bold);
 
 }  // namespace varve::cli
 

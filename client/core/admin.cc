@@ -17,6 +17,10 @@ using client::CallAndWait;
 using client::CallKind;
 namespace wire = client::wire;
 
+constexpr char kDeleteRecords[] = "/varve.v1.LogService/DeleteRecords";
+// Hints about who leads that one call follows.
+constexpr int kMostRedirects = 5;
+
 std::string Hexadecimal(const std::string& bytes) {
   constexpr char kDigits[] = "0123456789abcdef";
   std::string out;
@@ -150,16 +154,21 @@ Result<int64_t> Admin::DeleteRecords(const TopicPartition& partition, int64_t be
     item->set_offset(before);
   }
   std::shared_ptr<wire::DeleteRecordsReply> reply;
-  if (Status status = CallAndWait(core_, CallKind::kWrite, "/varve.v1.LogService/DeleteRecords",
-                                  std::move(request), &reply);
-      !status.ok()) {
-    return status;
+  Status status = CallAndWait(core_, CallKind::kWrite, kDeleteRecords, request, &reply);
+  // Whoever does not lead has deleted nothing and says who leads.
+  for (int redirects = 0;; ++redirects) {
+    if (!status.ok()) return status;
+    if (reply->results_size() != 1) {
+      return client::Error(Reason::INTERNAL, "the broker left out an answer");
+    }
+    Status outcome = client::FromWire(reply->results(0).error());
+    if (outcome.ok()) return reply->results(0).log_start();
+    const std::string leader(outcome.Detail("leader_address"));
+    if (outcome.reason() != "NOT_LEADER" || leader.empty() || redirects == kMostRedirects) {
+      return outcome;
+    }
+    status = client::CallAtAndWait(core_, leader, kDeleteRecords, request, &reply);
   }
-  if (reply->results_size() != 1) {
-    return client::Error(Reason::INTERNAL, "the broker left out an answer");
-  }
-  if (Status status = client::FromWire(reply->results(0).error()); !status.ok()) return status;
-  return reply->results(0).log_start();
 }
 
 Result<std::string> Admin::ConfirmClock() {

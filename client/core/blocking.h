@@ -59,6 +59,25 @@ Status CallAndWait(const std::shared_ptr<ClientCore>& core, CallKind kind,
   return *std::move(status);
 }
 
+// The same to one broker, once.
+template <class Reply, class Request>
+Status CallAtAndWait(const std::shared_ptr<ClientCore>& core, const std::string& address,
+                     const std::string& method, const Request& request,
+                     std::shared_ptr<Reply>* reply) {
+  const Nanos timeout = core->options().request_timeout.count() * kMillisecond;
+  auto into = std::make_shared<Reply>();
+  auto answer = std::make_shared<Answer<Status>>();
+  core->CallAt(address, method, request, into, timeout,
+               [answer](const Status& status, const std::string&) { answer->Set(status); });
+  auto status = answer->Wait(timeout + kSecond);
+  if (!status) {
+    return Error(Reason::DEADLINE_EXCEEDED, "no answer from ", std::string_view(address),
+                 " within ", core->options().request_timeout.count(), " ms");
+  }
+  *reply = std::move(into);
+  return *std::move(status);
+}
+
 }  // namespace varve::client
 
 #endif  // VARVE_CLIENT_CORE_BLOCKING_H_

@@ -154,13 +154,15 @@ TEST(TopicOutputTest, JsonHoldsTheSameObjectsInArrayAndLines) {
 }
 
 TEST(TopicOutputTest, DescriptionsShowPartitions) {
-  const std::string table = RenderTopicDescriptions({SampleTopic()}, OutputFormat::kTable, false);
+  const std::string table =
+      RenderTopicDescriptions({SampleTopic()}, nullptr, OutputFormat::kTable, false);
   EXPECT_THAT(table,
               HasSubstr("PARTITION  LEADER  EPOCH  START  END  RECORDS      SIZE  REPLICAS"));
   EXPECT_THAT(table, HasSubstr("        0       1      2      5   15       10  4.00 KiB  1,2"));
   TopicDescription leaderless = SampleTopic();
   leaderless.partitions[0].leader_node = 0;
-  const json array = json::parse(RenderTopicDescriptions({leaderless}, OutputFormat::kJson, false));
+  const json array =
+      json::parse(RenderTopicDescriptions({leaderless}, nullptr, OutputFormat::kJson, false));
   EXPECT_TRUE(array[0]["partitions"][0]["leader_node"].is_null());
   EXPECT_EQ(array[0]["partitions"][0]["high_watermark"], 15);
 }

@@ -11,6 +11,7 @@
 
 #include "varve/api.h"
 #include "varve/client.h"
+#include "varve/cluster_status.h"
 #include "varve/reader.h"
 #include "varve/status.h"
 
@@ -109,7 +110,8 @@ class VARVE_API Admin {
   Result<TopicDescription> AlterTopic(std::string_view name, const std::vector<TopicSetting>& set,
                                       const std::vector<std::string>& unset,
                                       bool validate_only = false);
-  // Deletes the records below `before`, or all committed ones for -1; the new log start.
+  // Deletes the records below `before`, or all committed ones for -1; the new log start. Goes to
+  // the partition's leader, as the brokers name it.
   Result<int64_t> DeleteRecords(const TopicPartition& partition, int64_t before);
   // Why deletion by age was paused by the answering broker, which now trusts its clock; empty when
   // it was not.
@@ -119,7 +121,17 @@ class VARVE_API Admin {
   Result<Features> GetFeatures();
   Result<ClusterDescription> GetCluster();
 
+  // The next three ask every broker of the cluster at once and merge what each says of itself; one
+  // that does not answer within 3 s is shown as such, and is no error unless none answers.
+  Result<ClusterStatus> DescribeCluster();
+  // Of one topic, or of all for "". Partitions none of whose replicas answered are missing.
+  Result<PartitionSurvey> DescribePartitions(const std::string& topic);
+  // The group that keeps the cluster's metadata.
+  Result<PartitionReport> DescribeMetadata();
+
  private:
+  Result<PartitionSurvey> Survey(const std::string& topic, bool metadata);
+
   std::shared_ptr<client::ClientCore> core_;
 };
 
