@@ -173,7 +173,9 @@ void Broker::Look(absl::AnyInvocable<void(BrokerSight)> use) {
       sight.health = directory_->health();
       sight.room = directory_->AdmitData();
       sight.disk_slow = directory_->disk_watch_stats().slow;
-      sight.deletion_pause = host_->clock_watch().Check();
+      // A clock that is off deletes nothing either: said once is enough.
+      sight.clock_off = host_->clock_watch().Off();
+      if (sight.clock_off.empty()) sight.deletion_pause = host_->clock_watch().Check();
       sight.not_joined = WhyNotJoined(metadata);
       sight.peers = std::move(peers);
       use(std::move(sight));

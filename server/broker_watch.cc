@@ -1,6 +1,7 @@
 #include "server/broker_watch.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/error.h"
 
@@ -36,11 +37,7 @@ std::vector<Condition> BrokerWatch::Judge(const BrokerSight& sight, MonoTime now
   if (sight.disk_slow)
     add(ConditionCode::kDiskSlow, "a write or sync of the journal does not come back");
   if (!sight.not_joined.empty()) add(ConditionCode::kNotJoined, sight.not_joined);
-  if (const auto off = ClockOffMs(sight.peers);
-      off && (*off > kMostClockOffMs || *off < -kMostClockOffMs))
-    add(ConditionCode::kClockOff,
-        StrCat("the clock of node ", self_, " is ", *off > 0 ? *off : -*off, " ms ",
-               *off > 0 ? "ahead of" : "behind", " the median of the live brokers"));
+  if (!sight.clock_off.empty()) add(ConditionCode::kClockOff, sight.clock_off);
   if (!sight.deletion_pause.empty()) add(ConditionCode::kDeletionPaused, sight.deletion_pause);
   for (const raft::PeerState& peer : sight.peers) {
     if (peer.live) continue;

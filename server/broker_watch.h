@@ -21,6 +21,7 @@ struct BrokerSight {
   absl::Status health;  // of the data directory
   absl::Status room;    // whether records are admitted
   bool disk_slow = false;
+  std::string clock_off;       // why this broker's clock is off; empty: it is not
   std::string deletion_pause;  // why deletion by age is paused; empty: it is not
   std::string not_joined;      // why it is no member of the metadata group; empty: it is
   std::vector<raft::PeerState> peers;
@@ -30,8 +31,6 @@ struct BrokerSight {
 // (the process does so each second). What was seen once and is gone at the next look has ended.
 class BrokerWatch {
  public:
-  // By how much a clock may differ from the median of at least three live brokers.
-  static constexpr int64_t kMostClockOffMs = 1000;
   // A broker that is silent for no longer is not reported: it may just be starting.
   static constexpr Nanos kSilencePatience = 2 * kSecond;
 

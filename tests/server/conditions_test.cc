@@ -231,6 +231,22 @@ TEST_F(ConditionsTest, AFollowerThatGetsNoEntriesIsCatchingUp) {
   EXPECT_TRUE(Find(leader, ConditionCode::kCatchingUp).empty());
 }
 
+TEST_F(ConditionsTest, AClockThatIsOffSaysSo) {
+  cluster.node(1).StepWall(5'000);
+  cluster.scheduler.RunFor(4 * kSecond);
+  ASSERT_EQ(Find(1, ConditionCode::kClockOff).size(), 1u) << Causes(Describe(1));
+  cluster.scheduler.RunFor(3 * kSecond);
+  const auto off = Find(1, ConditionCode::kClockOff);
+  ASSERT_EQ(off.size(), 1u) << Causes(Describe(1));
+  EXPECT_GE(off[0].age, 3 * kSecond);
+  EXPECT_LT(off[0].age, 4 * kSecond);
+  EXPECT_FALSE(off[0].cause.empty());
+  EXPECT_TRUE(Find(0, ConditionCode::kClockOff).empty()) << "its own is right";
+  cluster.node(1).StepWall(-5'000);
+  cluster.scheduler.RunFor(4 * kSecond);
+  EXPECT_TRUE(Describe(1).conditions.empty()) << Causes(Describe(1));
+}
+
 TEST_F(ConditionsTest, ARestoredImageIsSuspect) {
   ASSERT_TRUE(cluster.CreateTopic("t", 1, 3).ok());
   const size_t restored = (*cluster.Controller() + 1) % 3;
