@@ -20,7 +20,9 @@ using google::protobuf::MessageLite;
 constexpr uint32_t kReadRounds = 5;
 // Hints about who leads that one call follows.
 constexpr uint32_t kMostRedirects = 5;
-// A broker that says nothing for so long is passed over, though the call may last longer.
+// A broker that says nothing for so long is passed over, though the call may last longer. Soon in
+// the first round, which may meet one that is frozen; later ones may be about slow brokers.
+constexpr Nanos kFirstAttemptTimeout = kSecond;
 constexpr Nanos kAttemptTimeout = 5 * kSecond;
 
 Nanos ToNanos(std::chrono::milliseconds span) { return span.count() * kMillisecond; }
@@ -106,12 +108,20 @@ void ClientCore::Call(CallKind kind, const std::string& method,
   Attempt(std::move(call));
 }
 
+void ClientCore::AskSomebodyElse(const std::string& than) {
+  const size_t brokers = options_.bootstrap.size();
+  size_t next = (answered_last_ + 1) % brokers;
+  if (options_.bootstrap[next] == than) next = (next + 1) % brokers;
+  answered_last_ = next;
+}
+
 void ClientCore::Attempt(std::shared_ptr<CallState> call) {
   const size_t broker = (call->first_broker + call->asked) % options_.bootstrap.size();
   const Nanos left = std::max<Nanos>(call->deadline - Now(), kMillisecond);
   const bool alone = call->kind == CallKind::kWrite || options_.bootstrap.size() == 1;
+  const Nanos patience = call->rounds == 0 ? kFirstAttemptTimeout : kAttemptTimeout;
   CallAt(options_.bootstrap[broker], call->method, *call->request, call->reply,
-         alone ? left : std::min(left, kAttemptTimeout),
+         alone ? left : std::min(left, patience),
          [this, call, broker](const Status& status, const std::string&) {
            AfterAttempt(call, status, broker);
          });

@@ -71,6 +71,9 @@ class ClientCore {
   void Call(CallKind kind, const std::string& method,
             std::shared_ptr<const google::protobuf::MessageLite> request,
             std::shared_ptr<google::protobuf::MessageLite> reply, MonoTime deadline, Done done);
+  // The next Call does not begin at this broker, if there is another one: it says nothing, or
+  // nothing of use.
+  void AskSomebodyElse(const std::string& than);
   // One attempt at one broker.
   void CallAt(const std::string& address, const std::string& method,
               const google::protobuf::MessageLite& request,

@@ -37,7 +37,8 @@ struct ProducerBatch {
   MonoTime created;
   MonoTime deadline;
   uint32_t failures = 0;       // attempts that failed
-  bool maybe_applied = false;  // an attempt ended without an answer
+  bool maybe_applied = false;  // some attempt ended without an answer
+  bool doubtful = false;       // the last one did
 };
 
 // Thread-safe. Many threads append; one side, the sender, takes batches in order. While the sender

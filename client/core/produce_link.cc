@@ -89,7 +89,24 @@ ProduceLink::Topic& ProduceLink::TopicOf(const std::string& name) {
   return topic;
 }
 
+const ProducerPartition* ProduceLink::Longest() const {
+  if (!in_flight_.empty()) return in_flight_.begin()->second;
+  if (!ready_.empty()) return ready_.front();
+  for (const auto& [name, topic] : topics_) {
+    if (!topic.waiting.empty()) return topic.waiting.front();
+  }
+  return nullptr;
+}
+
+Nanos ProduceLink::Silence() const { return Longest() == nullptr ? 0 : core_.Now() - waits_since_; }
+
+void ProduceLink::BeginWaiting() {
+  waits_since_ = core_.Now();
+  questions = 0;
+}
+
 void ProduceLink::Enqueue(ProducerPartition& partition) {
+  if (Longest() == nullptr) BeginWaiting();
   Topic& topic = TopicOf(partition.topic.name());
   if (!topic.opened) {
     topic.waiting.push_back(&partition);
@@ -130,8 +147,14 @@ void ProduceLink::Abandon() {
   if (stream_) stream_->Cancel();
 }
 
+void ProduceLink::GiveUp(const Status& why) {
+  if (stream_) stream_->Cancel();
+  OnClosed(why);
+}
+
 void ProduceLink::OnMessage(const wire::ProduceStreamReply& reply) {
   if (owner_ == nullptr) return;
+  BeginWaiting();
   switch (reply.message_case()) {
     case wire::ProduceStreamReply::kOpened:
       return OnOpened(reply.opened());

@@ -59,7 +59,16 @@ class ProduceLink : public std::enable_shared_from_this<ProduceLink> {
   void Forget(const ProducerPartition& partition);
   // Ends the stream; the owner hears nothing more.
   void Abandon();
+  // Ends the stream as if the broker had: the owner gets back what is on it.
+  void GiveUp(const Status& why);
   [[nodiscard]] const std::string& address() const { return address_; }
+  // The partition whose batch, or whose turn, has waited longest; null when nothing waits.
+  [[nodiscard]] const ProducerPartition* Longest() const;
+  // How long something has waited without any message of the broker; 0 when nothing waits.
+  [[nodiscard]] Nanos Silence() const;
+  // How often the cluster was asked about this silence; the producer's to count.
+  uint32_t questions = 0;
+  bool question_under_way = false;
 
   void OnMessage(const wire::ProduceStreamReply& reply);
   void OnClosed(const Status& status);
@@ -73,6 +82,7 @@ class ProduceLink : public std::enable_shared_from_this<ProduceLink> {
   void OnOpened(const wire::ProduceOpened& opened);
   void OnAck(const wire::ProduceAck& ack);
   void OnMoved(const std::string& leader);
+  void BeginWaiting();
   void Pump();
   void Send(ProducerPartition& partition);
   Topic& TopicOf(const std::string& name);
@@ -90,6 +100,7 @@ class ProduceLink : public std::enable_shared_from_this<ProduceLink> {
   int64_t credit_bytes_ = 0;
   int64_t credit_records_ = 0;
   bool moved_ = false;
+  MonoTime waits_since_;  // or since the last message
 };
 
 }  // namespace varve::client

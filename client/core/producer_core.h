@@ -21,6 +21,8 @@
 
 namespace varve::client {
 
+struct TopicInfo;
+
 // Threads call Send; the executor (the "sender") decides which batch goes where and when. Methods
 // in the first part are thread-safe, all others run on the executor. A partition is at any time
 // asleep, lingering, waiting (for a link, a leader or a pause) or in flight.
@@ -81,6 +83,11 @@ class ProducerCore : public ProduceLinkOwner, public std::enable_shared_from_thi
   void FailAll(ProducerPartition& partition, const Status& status);
   void Finished(size_t records, size_t bytes, bool delivered);
   void FlushLingering();
+  // Looks every now and then whether brokers that owe an answer still lead, while one does.
+  void ArmWatch();
+  void Watch();
+  void AskAbout(const std::shared_ptr<ProduceLink>& link);
+  void OnLeaders(ProduceLink& link, const TopicInfo& topic);
   void Shutdown(const Status& why, std::shared_ptr<ProducerCore> self);
   Route& RouteTo(const std::string& address) { return routes_[address]; }
 
@@ -106,6 +113,7 @@ class ProducerCore : public ProduceLinkOwner, public std::enable_shared_from_thi
   std::map<std::string, Route> routes_;
   std::vector<std::shared_ptr<ProduceLink>> draining_;  // moved, not yet closed
   std::vector<ProducerPartition*> lingering_;
+  bool watching_ = false;
   size_t in_flight_bytes_ = 0;
   size_t in_flight_batches_ = 0;
 };

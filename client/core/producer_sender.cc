@@ -12,6 +12,8 @@ namespace {
 // Below both, the producer counts as idle and lingering would only add latency.
 constexpr size_t kIdleBytes = 64 * limits::kKiB;
 constexpr size_t kIdleBatches = 8;
+// A broker is asked for a leader so often before it is another one's turn.
+constexpr uint32_t kFailuresPerBroker = 4;
 
 }  // namespace
 
@@ -42,6 +44,7 @@ void ProducerCore::Dispatch(ProducerPartition& partition) {
   }
   partition.waiting = true;
   route.link->Enqueue(partition);
+  ArmWatch();
 }
 
 void ProducerCore::Linger(ProducerPartition& partition, MonoTime created) {
@@ -76,6 +79,8 @@ void ProducerCore::FlushLingering() {
 void ProducerCore::SeekLeader(ProducerPartition& partition) {
   partition.waiting = true;
   const Nanos delay = partition.failures == 0 ? 0 : core_->BackoffFor(partition.failures);
+  // A broker that is cut off from the others knows of no leader for as long.
+  if (partition.failures % kFailuresPerBroker == kFailuresPerBroker - 1) core_->AskSomebodyElse("");
   ++partition.failures;
   After(delay, [&partition](ProducerCore& self) {
     self.core_->metadata().Refresh(
@@ -118,7 +123,7 @@ ProducerBatch* ProducerCore::BatchToSend(ProduceLink& link, ProducerPartition& p
   ++batches_;
   bytes_sent_ += batch->bytes->size();
   if (batch->failures > 0) ++resent_;
-  if (std::exchange(batch->maybe_applied, false)) duplicates_ += batch->records;
+  if (std::exchange(batch->doubtful, false)) duplicates_ += batch->records;
   return batch;
 }
 
@@ -147,10 +152,13 @@ void ProducerCore::RetryOrFail(ProducerPartition& partition, const Status& statu
   ++batch.failures;
   const bool unknown = status.outcome() == RequestOutcome::kUnknown;
   if (!status.retryable() || (unknown && !options_.retry_unknown)) {
-    Complete(partition, std::move(partition.current), {status});
+    // That this attempt did nothing says nothing about one before it.
+    const Status fate = batch.maybe_applied ? WithOutcome(status, RequestOutcome::kUnknown) : status;
+    Complete(partition, std::move(partition.current), {fate});
     return Dispatch(partition);
   }
   batch.maybe_applied |= unknown;
+  batch.doubtful = unknown;
   if (status.reason() == "NOT_LEADER" || status.reason() == "LEADER_UNKNOWN" ||
       status.reason() == "SHUTTING_DOWN" || status.reason() == "PROPOSAL_LOST") {
     const std::string leader(status.Detail("leader_address"));

@@ -100,6 +100,22 @@ TEST_F(ProducerFaultTest, AnUnknownFateIsReportedWhenRetryingItIsOff) {
   EXPECT_EQ(producer.stats().possible_duplicates, 0u);
 }
 
+TEST_F(ProducerFaultTest, ALaterRefusalDoesNotMakeAnUnknownFateKnown) {
+  Producer producer = *Producer::Create(*Client::Create({.bootstrap = {broker_.address()},
+                                                         .retry_backoff = milliseconds(300),
+                                                         .retry_backoff_max = milliseconds(300)}));
+  ASSERT_TRUE(producer.SendSync({.topic = "t", .partition = 0, .value = "warm"}).ok());
+  broker_.NextBatches(1, {.kind = ProduceFault::Kind::kDropAfterAppend});
+  SendNumbered(producer, 1);
+  ASSERT_TRUE(broker_.Await(
+      [](const FakeBroker::Counters& counters) { return counters.batches_received >= 2; }));
+  broker_.NextBatches(1, {.reason = Reason::INVALID_TIMESTAMP});
+  ASSERT_TRUE(producer.Flush(kPatience).ok());
+  EXPECT_EQ(broker_.Values("t", 0), (std::vector<std::string>{"warm", "0"}));
+  ASSERT_EQ(log_.failures(), 1u);
+  EXPECT_EQ(log_.StatusOf("0").outcome(), RequestOutcome::kUnknown) << log_.StatusOf("0").ToString();
+}
+
 TEST_F(ProducerFaultTest, ARedirectIsFollowed) {
   FakeBroker leader;
   leader.AddTopic("t", 2);
@@ -127,6 +143,34 @@ TEST_F(ProducerFaultTest, AMovedStreamIsLeftForTheOneNamed) {
     }
   }
   EXPECT_GT(other.Values("t", 0).size(), 0u);
+}
+
+TEST_F(ProducerFaultTest, ASilentBrokerIsLeftForTheLeaderThatTheClusterNames) {
+  FakeBroker successor;
+  successor.AddTopic("t", 2);
+  Producer producer = Make();
+  ASSERT_TRUE(producer.SendSync({.topic = "t", .partition = 0, .value = "warm"}).ok());
+  broker_.HoldAcks(true);  // as a frozen process, or a leader without a majority, answers nothing
+  SendNumbered(producer, 3);
+  broker_.Advertise(successor.address());
+  ASSERT_TRUE(producer.Flush(seconds(10)).ok());
+  ExpectInOrder(successor.Values("t", 0), 3);
+  EXPECT_EQ(log_.failures(), 0u);
+  EXPECT_GE(producer.stats().possible_duplicates, 1u);
+}
+
+TEST_F(ProducerFaultTest, ASilentBrokerThatStillLeadsIsWaitedFor) {
+  Producer producer = Make();
+  ASSERT_TRUE(producer.SendSync({.topic = "t", .partition = 0, .value = "warm"}).ok());
+  const uint64_t before = broker_.counters().topic_calls;
+  broker_.HoldAcks(true);
+  SendNumbered(producer, 3);
+  ASSERT_TRUE(broker_.Await(
+      [&](const FakeBroker::Counters& now) { return now.topic_calls >= before + 2; }));
+  broker_.HoldAcks(false);
+  ASSERT_TRUE(producer.Flush(kPatience).ok());
+  EXPECT_EQ(broker_.Values("t", 0).size(), 4u);
+  EXPECT_EQ(producer.stats().batches_resent, 0u);
 }
 
 TEST_F(ProducerFaultTest, RecordsSentBeforeTheBrokerIsThereArriveWhenItIs) {
