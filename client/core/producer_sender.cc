@@ -153,7 +153,8 @@ void ProducerCore::RetryOrFail(ProducerPartition& partition, const Status& statu
   const bool unknown = status.outcome() == RequestOutcome::kUnknown;
   if (!status.retryable() || (unknown && !options_.retry_unknown)) {
     // That this attempt did nothing says nothing about one before it.
-    const Status fate = batch.maybe_applied ? WithOutcome(status, RequestOutcome::kUnknown) : status;
+    const Status fate =
+        batch.maybe_applied ? WithOutcome(status, RequestOutcome::kUnknown) : status;
     Complete(partition, std::move(partition.current), {fate});
     return Dispatch(partition);
   }

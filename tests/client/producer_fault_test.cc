@@ -113,7 +113,8 @@ TEST_F(ProducerFaultTest, ALaterRefusalDoesNotMakeAnUnknownFateKnown) {
   ASSERT_TRUE(producer.Flush(kPatience).ok());
   EXPECT_EQ(broker_.Values("t", 0), (std::vector<std::string>{"warm", "0"}));
   ASSERT_EQ(log_.failures(), 1u);
-  EXPECT_EQ(log_.StatusOf("0").outcome(), RequestOutcome::kUnknown) << log_.StatusOf("0").ToString();
+  EXPECT_EQ(log_.StatusOf("0").outcome(), RequestOutcome::kUnknown)
+      << log_.StatusOf("0").ToString();
 }
 
 TEST_F(ProducerFaultTest, ARedirectIsFollowed) {

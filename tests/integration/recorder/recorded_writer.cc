@@ -48,7 +48,11 @@ Status RecordedWriter::Start() {
 }
 
 void RecordedWriter::Stop() {
-  stop_ = true;
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  stopped_.notify_all();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -61,14 +65,17 @@ void RecordedWriter::Close(std::chrono::milliseconds patience) {
 void RecordedWriter::Run() {
   const auto begin = std::chrono::steady_clock::now();
   uint64_t sent = 0;
+  std::unique_lock lock(mutex_);
   while (!stop_) {
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
     const auto due = static_cast<uint64_t>(elapsed.count() * options_.records_per_second);
     // What could not be sent in its time is left out: a backlog would hide how long writes stood.
-    for (; sent < due && !stop_; ++sent) {
+    lock.unlock();
+    for (; sent < due; ++sent) {
       if (pending_ < kMaxPending && !SendNext()) break;
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    lock.lock();
+    stopped_.wait_for(lock, std::chrono::milliseconds(2), [this] { return stop_; });
   }
 }
 

@@ -4,7 +4,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <thread>
 
@@ -46,7 +48,9 @@ class RecordedWriter {
   RecordedRun& run_;
   const WriterOptions options_;
   const uint32_t process_;
-  std::atomic<bool> stop_ = false;
+  std::mutex mutex_;
+  std::condition_variable stopped_;
+  bool stop_ = false;  // under mutex_
   std::atomic<uint64_t> pending_ = 0;
   uint64_t next_number_ = 0;
   std::optional<Producer> producer_;
