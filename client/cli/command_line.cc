@@ -63,6 +63,7 @@ CommandLine::CommandLine() : app_(std::make_unique<CLI::App>(kDescription, "varv
   AddClusterCommands(*app_, context_);
   AddBrokerCommands(*app_, context_);
   AddDoctorCommand(*app_, context_);
+  AddDemoCommand(*app_, context_);
   AddProduceCommand(*app_, context_);
   AddConsumeCommand(*app_, context_);
   AddPerfCommands(*app_, context_);

@@ -45,6 +45,7 @@ void AddTopicDeleteRecords(CLI::App& topic, CommandContext& context);
 void AddBrokerCommands(CLI::App& root, CommandContext& context);
 void AddBrokerViews(CLI::App& broker, CommandContext& context);
 void AddClusterCommands(CLI::App& root, CommandContext& context);
+void AddDemoCommand(CLI::App& root, CommandContext& context);
 void AddDoctorCommand(CLI::App& root, CommandContext& context);
 void AddProduceCommand(CLI::App& root, CommandContext& context);
 void AddConsumeCommand(CLI::App& root, CommandContext& context);

@@ -158,12 +158,37 @@ std::vector<Condition> Merge(const std::vector<BrokerStatus>& brokers) {
   return out;
 }
 
-std::vector<BrokerStatus> ToAsk(const ClusterDescription& cluster, const std::string& dialled) {
-  std::vector<BrokerStatus> out;
-  for (const BrokerDescription& broker : cluster.brokers) {
-    BrokerStatus& each = out.emplace_back();
-    each.node = broker.node;
-    each.address = broker.address.empty() ? dialled : broker.address;
+Status FromCallback() {
+  return client::Error(Reason::INVALID_REQUEST,
+                       "this call waits; it cannot be made from a callback");
+}
+
+struct Known {
+  std::string cluster_id;
+  uint32_t controller_node = 0;
+  std::vector<BrokerStatus> brokers;
+};
+
+// Whom to ask. A broker that names no address of its own is where it was dialled.
+Result<Known> FindBrokers(const std::shared_ptr<ClientCore>& core) {
+  auto reply = std::make_shared<wire::GetClusterReply>();
+  auto answer = std::make_shared<Answer<std::pair<Status, std::string>>>();
+  const Nanos timeout = core->options().request_timeout.count() * kMillisecond;
+  core->Call(client::CallKind::kRead, "/varve.v1.ClusterService/GetCluster",
+             std::make_shared<wire::GetClusterRequest>(), reply, core->Now() + timeout,
+             [answer](const Status& status, const std::string& address) {
+               answer->Set({status, address});
+             });
+  const auto got = answer->Wait(timeout + kSecond);
+  if (!got) return client::Error(Reason::DEADLINE_EXCEEDED, "no broker answered in time");
+  if (!got->first.ok()) return got->first;
+  Known out;
+  out.cluster_id = Hexadecimal(reply->cluster_id());
+  out.controller_node = reply->controller_node();
+  for (const wire::Broker& broker : reply->brokers()) {
+    BrokerStatus& each = out.brokers.emplace_back();
+    each.node = broker.node();
+    each.address = broker.address().empty() ? got->second : broker.address();
   }
   return out;
 }
@@ -171,12 +196,13 @@ std::vector<BrokerStatus> ToAsk(const ClusterDescription& cluster, const std::st
 }  // namespace
 
 Result<ClusterStatus> Admin::DescribeCluster() {
-  const Result<ClusterDescription> cluster = GetCluster();
-  if (!cluster.ok()) return cluster.status();
+  if (core_->executor().InExecutor()) return FromCallback();
+  Result<Known> known = FindBrokers(core_);
+  if (!known.ok()) return known.status();
   ClusterStatus out;
-  out.cluster_id = cluster->cluster_id;
-  out.controller_node = cluster->controller_node;
-  out.brokers = ToAsk(*cluster, core_->options().bootstrap.front());
+  out.cluster_id = known->cluster_id;
+  out.controller_node = known->controller_node;
+  out.brokers = std::move(known->brokers);
   std::vector<Question<wire::DescribeBrokerReply>> questions(out.brokers.size());
   for (size_t i = 0; i < questions.size(); ++i)
     questions[i].Ask(*core_, out.brokers[i].address, "/varve.v1.ClusterService/DescribeBroker",
@@ -191,9 +217,10 @@ Result<ClusterStatus> Admin::DescribeCluster() {
 }
 
 Result<PartitionSurvey> Admin::Survey(const std::string& topic, bool metadata) {
-  const Result<ClusterDescription> cluster = GetCluster();
-  if (!cluster.ok()) return cluster.status();
-  std::vector<BrokerStatus> open = ToAsk(*cluster, core_->options().bootstrap.front());
+  if (core_->executor().InExecutor()) return FromCallback();
+  Result<Known> known = FindBrokers(core_);
+  if (!known.ok()) return known.status();
+  std::vector<BrokerStatus> open = std::move(known->brokers);
   std::vector<std::string> tokens(open.size());
   std::map<std::pair<std::string, uint32_t>, PartitionReport> found;
   PartitionSurvey out;

@@ -66,6 +66,7 @@ void BrokerProcess::Spawn() {
   }
   // The child: only async-signal-safe calls from here. It must not outlive its parent.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (options_.own_group) setpgid(0, 0);
   dup2(log, STDOUT_FILENO);
   dup2(log, STDERR_FILENO);
   execv(arguments[0], arguments.data());
@@ -73,9 +74,18 @@ void BrokerProcess::Spawn() {
 }
 
 std::string BrokerProcess::Start(milliseconds timeout) {
+  if (std::string wrong = Launch(); !wrong.empty()) return wrong;
+  return AwaitReady(timeout);
+}
+
+std::string BrokerProcess::Launch() {
   unlink(ready_file().c_str());
   Spawn();
   if (pid_ < 0) return std::string("cannot start a process: ") + std::strerror(errno);
+  return {};
+}
+
+std::string BrokerProcess::AwaitReady(milliseconds timeout) {
   const auto deadline = steady_clock::now() + timeout;
   while (steady_clock::now() < deadline) {
     if (ReadReadyFile()) return {};

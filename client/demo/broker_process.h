@@ -20,6 +20,8 @@ struct BrokerProcessOptions {
   std::string data_directory;  // created by the broker when missing
   std::string log_file;        // the broker's output, appended
   std::vector<std::string> extra_flags;
+  // In a process group of its own: Ctrl-C at the terminal does not reach it.
+  bool own_group = false;
 };
 
 // One broker on loopback. The first start takes free ports, later ones the same again, so that
@@ -36,6 +38,9 @@ class BrokerProcess {
   // Returns when the broker says that it is ready. Empty on success, else what went wrong, with the
   // end of its log.
   std::string Start(std::chrono::milliseconds timeout = std::chrono::seconds(60));
+  // The two halves of Start: brokers that wait for each other are launched before any is awaited.
+  std::string Launch();
+  std::string AwaitReady(std::chrono::milliseconds timeout);
   // SIGKILL; returns when the process is gone.
   void Kill();
   // SIGTERM; the exit code, or -1 when it did not end in time (then it was killed).
