@@ -282,8 +282,13 @@ void Inspection::WalkSegmentPair(InspectedGroup& group, const DirectoryEntry& lo
     rows = InspectIndex(files_, report_.path, identity(), group.group, &index);
   }
   segment.number = ParseFileNumber(log.name);
-  InspectSegment(files_, report_.path, identity(), group.group, options_.verify, rows, &segment,
-                 &index);
+  InspectOptions options = options_;
+  // What no segment set names is not of the log.
+  if (!group.record ||
+      std::none_of(group.record->segments.begin(), group.record->segments.end(),
+                   [&](const SegmentRef& ref) { return ref.file == segment.number; }))
+    options.on_entry = nullptr;
+  InspectSegment(files_, report_.path, identity(), group.group, options, rows, &segment, &index);
   JudgeSegment(group.record ? &*group.record : nullptr, redo_, &segment);
   group.segments.push_back(std::move(segment));
   if (index_entry != nullptr) group.indexes.push_back(std::move(index));

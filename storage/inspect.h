@@ -7,6 +7,7 @@
 #ifndef VARVE_STORAGE_INSPECT_H_
 #define VARVE_STORAGE_INSPECT_H_
 
+#include <functional>
 #include <iosfwd>
 #include <optional>
 #include <span>
@@ -146,9 +147,18 @@ struct InspectReport {
   [[nodiscard]] uint64_t CountDamage() const;  // files that are corrupt or missing
 };
 
+// One valid entry of a replica's log.
+struct InspectedEntry {
+  EntryHeader header;
+  uint32_t payload_crc = 0;  // CRC-32C of the whole payload
+};
+
 struct InspectOptions {
   // Without: headers, structure and contiguity only; payloads are not read.
   bool verify = true;
+  // Told of every entry in the segments of each replica, in order of index, while they are walked;
+  // also of those below its log's start and, behind a crash, beyond its end. Needs `verify`.
+  std::function<void(const InspectedEntry&)> on_entry;
 };
 
 // Errors are those of getting at the directory: NotFound (also for a directory without any file of
@@ -160,6 +170,8 @@ absl::StatusOr<InspectReport> InspectDirectory(FileSystem& files, const std::str
 void WriteInspectText(const InspectReport& report, bool commits, std::ostream& out);
 // One JSON object, documented in docs/inspect.md; 64-bit numbers are JSON numbers.
 void WriteInspectJson(const InspectReport& report, std::ostream& out);
+// One JSON object on a line, documented there as well.
+void WriteEntryJson(const InspectedEntry& entry, std::ostream& out);
 
 inline constexpr int kInspectClean = 0;
 inline constexpr int kInspectUsage = 2;

@@ -8,11 +8,12 @@ namespace varve::storage {
 namespace {
 
 constexpr std::string_view kUsage =
-    R"(usage: varved inspect DIR [--json] [--commits] [--no-verify]
+    R"(usage: varved inspect DIR [--json | --entries] [--commits] [--no-verify]
 
 Dumps and verifies a data directory. Reads only; the broker may run.
 
   --json       one JSON object, every commit included
+  --entries    one JSON object a line for each entry of each replica's segments, instead
   --commits    one line per journal commit and frame
   --no-verify  headers and structure only; payloads are not read
 
@@ -24,6 +25,7 @@ struct Arguments {
   std::string path;
   bool json = false;
   bool commits = false;
+  bool entries = false;
   bool help = false;
   InspectOptions options;
 };
@@ -35,6 +37,8 @@ std::string ParseArguments(std::span<const std::string> arguments, Arguments* ou
       out->json = true;
     } else if (argument == "--commits") {
       out->commits = true;
+    } else if (argument == "--entries") {
+      out->entries = true;
     } else if (argument == "--no-verify") {
       out->options.verify = false;
     } else if (argument == "--help" || argument == "-h") {
@@ -47,6 +51,8 @@ std::string ParseArguments(std::span<const std::string> arguments, Arguments* ou
       out->path = argument;
     }
   }
+  if (out->entries && (out->json || !out->options.verify))
+    return "--entries stands alone: it reads every payload and prints nothing else";
   return out->path.empty() && !out->help ? "which directory?" : "";
 }
 
@@ -70,6 +76,8 @@ int RunInspect(FileSystem& files, std::span<const std::string> arguments, std::o
     out << kUsage;
     return kInspectClean;
   }
+  if (parsed.entries)
+    parsed.options.on_entry = [&out](const InspectedEntry& entry) { WriteEntryJson(entry, out); };
   const absl::StatusOr<InspectReport> report = InspectDirectory(files, parsed.path, parsed.options);
   if (!report.ok()) {
     err << "varved inspect: " << MessageOf(report.status()) << '\n';
@@ -77,7 +85,7 @@ int RunInspect(FileSystem& files, std::span<const std::string> arguments, std::o
   }
   if (parsed.json) {
     WriteInspectJson(*report, out);
-  } else {
+  } else if (!parsed.entries) {
     WriteInspectText(*report, parsed.commits, out);
   }
   if (report->CountDamage() != 0) return kInspectDamage;

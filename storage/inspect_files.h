@@ -65,7 +65,7 @@ std::vector<InspectedIndexRow> WalkIndex(FileWindow& file, FileNumber number, In
 // Walks the frames of a segment whose header has been checked, to the first that does not verify or
 // contradicts the one before it; the finding then says torn, until JudgeSegment knows better.
 // Meanwhile compares `rows` of its index with what it meets; disagreement goes to `index`.
-void WalkSegment(FileWindow& file, GroupId group, bool verify,
+void WalkSegment(FileWindow& file, GroupId group, const InspectOptions& options,
                  const std::vector<InspectedIndexRow>& rows, InspectedSegment* out,
                  InspectedIndex* index);
 
@@ -93,7 +93,7 @@ std::optional<FileHeader> CheckHeader(FileWindow& file, FileKind kind,
 
 // Header and walk of one segment or index below `directory`, whose path is in the finding.
 void InspectSegment(FileSystem& files, const std::string& directory,
-                    const DirectoryIdentity* identity, GroupId group, bool verify,
+                    const DirectoryIdentity* identity, GroupId group, const InspectOptions& options,
                     const std::vector<InspectedIndexRow>& rows, InspectedSegment* out,
                     InspectedIndex* index);
 std::vector<InspectedIndexRow> InspectIndex(FileSystem& files, const std::string& directory,

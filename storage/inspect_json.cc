@@ -174,7 +174,36 @@ Json Group(const InspectedGroup& group) {
   return out;
 }
 
+std::string_view NameOf(EntryKind kind) {
+  switch (kind) {
+    case EntryKind::kData:
+      return "data";
+    case EntryKind::kBarrier:
+      return "barrier";
+    case EntryKind::kConfig:
+      return "config";
+    case EntryKind::kMeta:
+      break;
+  }
+  return "meta";
+}
+
 }  // namespace
+
+void WriteEntryJson(const InspectedEntry& entry, std::ostream& out) {
+  const EntryHeader& header = entry.header;
+  out << Json({{"group", header.group.value()},
+               {"first_index", header.first_index.value()},
+               {"last_index", header.last_index.value()},
+               {"term", header.term.value()},
+               {"kind", std::string(NameOf(header.kind))},
+               {"base_offset", header.base_offset.value()},
+               {"last_offset", header.last_offset.value()},
+               {"payload_bytes", header.payload_bytes},
+               {"payload_crc", entry.payload_crc}})
+             .dump()
+      << '\n';
+}
 
 void WriteInspectJson(const InspectReport& report, std::ostream& out) {
   Json json = {{"path", report.path},

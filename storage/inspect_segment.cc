@@ -47,10 +47,10 @@ std::string WhyNotNext(const LogSoFar& log, const EntryHeader& header, GroupId g
 
 class SegmentWalk {
  public:
-  SegmentWalk(FileWindow& file, GroupId group, bool verify,
+  SegmentWalk(FileWindow& file, GroupId group, const InspectOptions& options,
               const std::vector<InspectedIndexRow>& rows, InspectedSegment* out,
               InspectedIndex* index)
-      : file_(file), group_(group), verify_(verify), rows_(rows), out_(out), index_(index) {}
+      : file_(file), group_(group), options_(options), rows_(rows), out_(out), index_(index) {}
 
   void Run() {
     out_->end_position = kFirstFrame;
@@ -79,15 +79,16 @@ class SegmentWalk {
                                                " bytes is longer than the rest of the file")));
     // A segment start is read in full even without verification: what begins the log must be known.
     std::string_view frame = head.substr(0, std::min<uint64_t>(head.size(), header.frame_bytes()));
-    if (verify_ || !log_.last) {
+    if (options_.verify || !log_.last) {
       VARVE_ASSIGN_OR_RETURN(frame, file_.Read(at, header.frame_bytes()));
     }
-    if (verify_) VARVE_RETURN_IF_ERROR(VerifyEntryFrame(frame).status());
+    if (options_.verify) VARVE_RETURN_IF_ERROR(VerifyEntryFrame(frame).status());
     const std::string_view payload = frame.substr(kEntryHeaderBytes);
     const std::string why = WhyNotNext(log_, header, group_, payload, *out_);
     if (!why.empty()) return absl::DataLossError(ToAbsl(why));
     CompareRow(at, header);
     Accept(header, payload);
+    if (options_.verify && options_.on_entry) options_.on_entry({header, Crc32c(payload)});
     return absl::OkStatus();
   }
 
@@ -131,7 +132,7 @@ class SegmentWalk {
 
   FileWindow& file_;
   const GroupId group_;
-  const bool verify_;
+  const InspectOptions& options_;
   const std::vector<InspectedIndexRow>& rows_;
   InspectedSegment* const out_;
   InspectedIndex* const index_;
@@ -253,10 +254,10 @@ std::vector<InspectedIndexRow> WalkIndex(FileWindow& file, FileNumber number, In
   return rows;
 }
 
-void WalkSegment(FileWindow& file, GroupId group, bool verify,
+void WalkSegment(FileWindow& file, GroupId group, const InspectOptions& options,
                  const std::vector<InspectedIndexRow>& rows, InspectedSegment* out,
                  InspectedIndex* index) {
-  SegmentWalk(file, group, verify, rows, out, index).Run();
+  SegmentWalk(file, group, options, rows, out, index).Run();
 }
 
 std::vector<InspectedIndexRow> InspectIndex(FileSystem& files, const std::string& directory,
@@ -279,7 +280,7 @@ std::vector<InspectedIndexRow> InspectIndex(FileSystem& files, const std::string
 }
 
 void InspectSegment(FileSystem& files, const std::string& directory,
-                    const DirectoryIdentity* identity, GroupId group, bool verify,
+                    const DirectoryIdentity* identity, GroupId group, const InspectOptions& options,
                     const std::vector<InspectedIndexRow>& rows, InspectedSegment* out,
                     InspectedIndex* index) {
   absl::StatusOr<FileWindow> file = FileWindow::Open(files, JoinPath(directory, out->finding.path));
@@ -293,7 +294,7 @@ void InspectSegment(FileSystem& files, const std::string& directory,
   if (header->file != out->number ||
       !out->finding.path.ends_with(InspectedSegmentName(header->base_offset, header->file)))
     return Blame(&out->finding, Verdict::kCorrupt, 0, "the name does not agree with the header");
-  WalkSegment(*file, group, verify, rows, out, index);
+  WalkSegment(*file, group, options, rows, out, index);
 }
 
 }  // namespace varve::storage

@@ -3,6 +3,7 @@
 #include <future>
 #include <nlohmann/json.hpp>
 
+#include "common/crc32c.h"
 #include "common/executor.h"
 #include "tests/storage/inspect_fixture.h"
 
@@ -161,6 +162,32 @@ TEST_F(InspectTest, JsonHoldsWhatTheTablesShow) {
   EXPECT_EQ(json["groups"][0]["replica"]["last_index"], 13);
   EXPECT_EQ(json["groups"][0]["segments"][1]["entries"], 7);
   EXPECT_EQ(json["recovery"]["starts"], true);
+}
+
+TEST_F(InspectTest, EntriesAreToldOnALineEach) {
+  WriteSegment(MakeSegment(identity_, FileNumber(6), active_.end, 1));  // of no segment set
+  const Run run = RunCommand({"--entries", path_});
+  ASSERT_EQ(run.exit_code, kInspectClean) << run.err;
+  std::vector<Entry> entries = closed_.entries;
+  entries.insert(entries.end(), active_.entries.begin(), active_.entries.end());
+  std::istringstream lines(run.out);
+  std::string line;
+  for (const Entry& entry : entries) {
+    ASSERT_TRUE(std::getline(lines, line)) << run.out;
+    const auto json = nlohmann::json::parse(line);
+    EXPECT_EQ(json["group"], kMadeGroup.value());
+    EXPECT_EQ(json["first_index"], entry.header.first_index.value());
+    EXPECT_EQ(json["last_index"], entry.header.last_index.value());
+    EXPECT_EQ(json["term"], entry.header.term.value());
+    EXPECT_EQ(json["kind"], entry.header.kind == EntryKind::kData ? "data" : "meta");
+    EXPECT_EQ(json["base_offset"], entry.header.base_offset.value());
+    EXPECT_EQ(json["last_offset"], entry.header.last_offset.value());
+    EXPECT_EQ(json["payload_bytes"], entry.payload().size());
+    EXPECT_EQ(json["payload_crc"], Crc32c(entry.payload()));
+  }
+  EXPECT_FALSE(std::getline(lines, line)) << line;
+  EXPECT_EQ(RunCommand({"--entries", "--json", path_}).exit_code, kInspectUsage);
+  EXPECT_EQ(RunCommand({"--entries", "--no-verify", path_}).exit_code, kInspectUsage);
 }
 
 TEST_F(InspectTest, MarksOfPeersAndReasonsOfSuspicionAreShown) {
