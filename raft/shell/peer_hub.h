@@ -138,6 +138,7 @@ class PeerHub final : public GroupPeers, private TransportListener {
   // Groups that the node vouched for count for themselves; groups that we lead with it are woken.
   void WakeGroupsOf(NodeId node, const Peer& peer);
   void OnProcessGone(NodeId node, Peer& peer);
+  void ForgetProcess(NodeId node, Peer& peer);
   void ApplyLeadership(GroupId group, std::optional<Leadership> leadership);
   void PublishRow(GroupId group, OwnGroup& own);
   void WatchShards();

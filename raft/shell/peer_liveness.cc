@@ -27,8 +27,11 @@ void PeerHub::OnHeartbeat(NodeId from, const NodeHeartbeat& heartbeat) {
   const auto at = peers_.find(from);
   if (at == peers_.end()) return;
   Peer& peer = at->second;
+  if (heartbeat.newest.process_epoch < peer.view.known().process_epoch) {
+    if (peer.live) return;      // of a process that is gone
+    ForgetProcess(from, peer);  // its disk was wiped: processes are counted anew
+  }
   const TableVersion before = peer.view.known();
-  if (heartbeat.newest.process_epoch < before.process_epoch) return;  // of a process that is gone
   ++stats_.heartbeats_in;
   peer.last_heard = clock_.Now();
   peer.clock_ahead_ms = heartbeat.clock - clock_.Wall();
@@ -119,7 +122,13 @@ void PeerHub::WakeGroupsOf(NodeId node, const Peer& peer) {
 void PeerHub::OnProcessGone(NodeId node, Peer& peer) {
   SetLive(node, peer, false);
   router_.TellLost(node);
+  ForgetProcess(node, peer);
+}
+
+// Whatever is heard next is another process.
+void PeerHub::ForgetProcess(NodeId node, Peer& peer) {
   TellChanges(node, peer.view.Clear());
+  peer.view = LedView();
 }
 
 // --- Own groups

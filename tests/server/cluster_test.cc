@@ -195,6 +195,34 @@ TEST(ClusterTest, AWipedBrokerComesBackUnderANewEpoch) {
   EXPECT_EQ(*cluster.ReadAll("t", 0), std::vector<std::string>{"kept"});
 }
 
+// A new directory counts its processes from 1 again: it is heard all the same.
+TEST(ClusterTest, AWipedBrokerIsHeardAlthoughItsProcessesAreCountedAnew) {
+  for (const Nanos away : {20 * kMillisecond, 2 * kSecond}) {
+    SCOPED_TRACE(testing::Message() << away / kMillisecond << " ms away");
+    SimCluster cluster(15, 3);
+    ASSERT_TRUE(cluster.AwaitReady());
+    cluster.scheduler.RunFor(3 * kSecond);
+    ASSERT_TRUE(cluster.CreateTopic("t", 1, 3).ok());
+    const size_t wiped = *cluster.LeaderOf("t", 0);
+    for (int i = 0; i < 3; ++i) {
+      cluster.node(wiped).Crash();
+      cluster.scheduler.RunFor(kSecond);
+      cluster.node(wiped).Start();
+      ASSERT_TRUE(cluster.AwaitReady());
+      cluster.scheduler.RunFor(kSecond);
+    }
+    cluster.node(wiped).Crash();
+    cluster.node(wiped).Wipe();
+    cluster.scheduler.RunFor(away);
+    cluster.node(wiped).Start();
+    ASSERT_TRUE(cluster.AwaitReady());
+    cluster.scheduler.RunFor(kSecond);
+    for (size_t i = 0; i < 3; ++i)
+      EXPECT_TRUE(cluster.node(i).broker().cluster_view().IsLive(cluster.node(wiped).id())) << i;
+    EXPECT_TRUE(cluster.Append("t", 0, "x").ok());
+  }
+}
+
 // Paths of a group's segments on a node's disk, oldest first.
 std::vector<std::string> SegmentsOn(SimNode& node, GroupId group) {
   std::vector<std::string> out;
@@ -243,6 +271,47 @@ TEST(ClusterTest, SegmentsThatAreLostComeBackFromAnotherReplica) {
   const auto all = cluster.ReadAll("t", 0);
   ASSERT_TRUE(all.ok()) << all.status();
   EXPECT_EQ(all->size(), 40u);
+}
+
+// Whoever asks the broker of a suspect replica is sent to those that can answer.
+TEST(ClusterTest, ASuspectReplicaSendsClientsToTheOthers) {
+  SimCluster cluster(14, 3);
+  ASSERT_TRUE(cluster.AwaitReady());
+  cluster.scheduler.RunFor(3 * kSecond);
+  cluster.MakeSegments("t", 4);
+  const GroupId group = *cluster.node(0).broker().catalogue().FindGroup("t", PartitionId(0));
+  const size_t hurt = *cluster.LeaderOf("t", 0);
+  cluster.node(hurt).Stop();
+  SimFileSystem& disk = cluster.node(hurt).disk();
+  const std::string segment = SegmentsOn(cluster.node(hurt), group).back();
+  ASSERT_TRUE(disk.TruncateDurable(segment, disk.Stat(segment)->size - 500).ok());
+  cluster.node(hurt).Start();
+  ASSERT_TRUE(cluster.AwaitReady());
+  cluster.scheduler.RunFor(3 * kSecond);
+  ASSERT_EQ(cluster.node(hurt).broker().directory().recovery().suspect, 1u);
+  const auto leader = cluster.LeaderOf("t", 0);
+  ASSERT_TRUE(leader.has_value());
+  ProduceRequest produce;
+  produce.topic = "t";
+  produce.items.push_back({PartitionId(0), std::vector<PlainRecord>{PlainRecord{}}});
+  const auto refused = cluster.Ask(hurt, &BrokerService::Produce, std::move(produce));
+  ASSERT_TRUE(refused.ok()) << refused.status();
+  EXPECT_EQ(ErrorDetail("leader_address", refused->results[0].status),
+            SimNode::ClientAddress(cluster.node(*leader).id()))
+      << refused->results[0].status;
+  FetchRequest fetch;
+  fetch.partitions.push_back({"t", PartitionId(0), Offset{0}, 0});
+  const auto fetched = cluster.Ask(hurt, &BrokerService::Fetch, std::move(fetch));
+  ASSERT_TRUE(fetched.ok()) << fetched.status();
+  EXPECT_EQ(ReasonOf(fetched->results[0].status), Reason::NOT_LEADER) << fetched->results[0].status;
+  ListOffsetsRequest offsets;
+  offsets.items.push_back({"t", PartitionId(0), StartPosition{}});
+  const auto start = cluster.Ask(hurt, &BrokerService::ListOffsets, std::move(offsets));
+  ASSERT_TRUE(start.ok()) << start.status();
+  EXPECT_EQ(ReasonOf(start->results[0].status), Reason::NOT_LEADER) << start->results[0].status;
+  const auto topic = cluster.Ask(hurt, &BrokerService::GetTopic, GetTopicRequest{"t", {}});
+  ASSERT_TRUE(topic.ok()) << topic.status();
+  EXPECT_EQ(topic->partitions[0].leader, cluster.node(*leader).id());
 }
 
 TEST(ClusterTest, ABitThatFlippedIsFoundByScrubbingAndRepaired) {
