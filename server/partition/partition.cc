@@ -6,6 +6,7 @@
 #include "common/check.h"
 #include "common/error.h"
 #include "common/limits.h"
+#include "raft/core/quorum.h"
 
 namespace varve::server {
 
@@ -93,15 +94,16 @@ void Partition::Append(FrameBuffer batch, uint32_t records, AppendDone done,
   VARVE_CHECK(shard_.InExecutor());
   if (stopped_)
     return Reply(std::move(done), MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
+  // Before anything else: whoever does not lead has to say who does, however full it is.
+  if (out_of_service()) return Reply(std::move(done), view_.NotLeader(options_.group));
   if (absl::Status suspect = log_->suspicion(); !suspect.ok())
     return Reply(std::move(done), std::move(suspect));
+  if (raft_->core().role() != raft::Role::kLeader)
+    return Reply(std::move(done), view_.NotLeader(options_.group));
   const auto wanted =
       options_.group < kFirstTopicGroup ? storage::SpaceClass::kSystem : storage::SpaceClass::kData;
   if (absl::Status full = directory_.Admit(wanted); !full.ok())
     return Reply(std::move(done), std::move(full));
-  // Before room is taken: a follower has to say who leads, however full its memory is.
-  if (raft_->core().role() != raft::Role::kLeader)
-    return Reply(std::move(done), view_.NotLeader(options_.group));
   waiting_for_room_.push_back({std::move(batch), records, std::move(done), expected_term});
   AdmitWaiting();
 }
@@ -270,7 +272,13 @@ bool Partition::leader_is_known() const {
   return leader == options_.self ? serving() : !leader.empty();
 }
 
+bool Partition::out_of_service() const {
+  return !log_->suspicion().ok() &&
+         !raft::IsSoleVoter(raft_->core().log().configuration(), options_.self);
+}
+
 absl::Status Partition::WhyNotServing() const {
+  if (out_of_service()) return view_.NotLeader(options_.group);
   const ReplicaId leader = raft_->core().leader();
   if (leader.empty() || leader == options_.self)
     return MakeError(Reason::OFFSET_NOT_AVAILABLE,
@@ -291,6 +299,7 @@ LogBounds Partition::bounds() const {
 Term Partition::leader_epoch() const { return raft_->core().term(); }
 // Who asks for the leader of a suspect replica without one is to be told here that it is suspect.
 NodeId Partition::leader() const {
+  if (out_of_service()) return view_.LeaderOf(options_.group).value_or(ClusterView::Leader{}).node;
   const NodeId known = raft_->core().leader().node;
   return known == NodeId{} && !log_->suspicion().ok() ? options_.self.node : known;
 }
@@ -304,6 +313,7 @@ absl::Status Partition::CheckReadable(Offset from) const {
   if (stopped_) return MakeError(Reason::SHUTTING_DOWN, "the broker is stopping");
   const LogBounds now = bounds();
   // A follower may be behind, also about the log start.
+  if (out_of_service()) return WhyNotServing();
   if (log_->suspicion().ok() && raft_->core().role() != raft::Role::kLeader) return WhyNotServing();
   if (from < now.log_start)
     return MakeError(Reason::OFFSET_OUT_OF_RANGE, "offset ", from, " is below the log start ",

@@ -150,6 +150,8 @@ class Partition final : private raft::GroupListener {
   [[nodiscard]] bool serving() const;
   // REPLICA_SUSPECT when the log is: it serves what is committed and verifies, and nothing else.
   [[nodiscard]] absl::Status suspicion() const { return log_->suspicion(); }
+  // It is, and there are other voters: whoever asks is sent to them.
+  [[nodiscard]] bool out_of_service() const;
   [[nodiscard]] LogBounds bounds() const;
   [[nodiscard]] Term leader_epoch() const;
   [[nodiscard]] NodeId leader() const;

@@ -27,8 +27,9 @@ struct OffsetsGathering {
 };
 
 absl::Status CheckServing(const Partition& partition) {
-  // A suspect replica shows what it knows to be committed.
-  if (partition.serving() || !partition.suspicion().ok()) return absl::OkStatus();
+  // A suspect replica that is alone shows what it knows to be committed.
+  const bool shows = !partition.suspicion().ok() && !partition.out_of_service();
+  if (partition.serving() || shows) return absl::OkStatus();
   return partition.WhyNotServing();
 }
 

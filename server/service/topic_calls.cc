@@ -35,7 +35,7 @@ struct Description {
   void Set(size_t i, const Partition* partition, const ClusterView& view) {
     std::unique_lock lock(mutex);
     PartitionInfo& out = info.partitions[i];
-    if (partition != nullptr) {
+    if (partition != nullptr && !partition->out_of_service()) {
       out.leader = partition->leader();
       out.leader_epoch = partition->leader_epoch();
       out.bounds = partition->bounds();
