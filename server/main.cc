@@ -20,6 +20,9 @@
 namespace varve::server {
 namespace {
 
+// Of a start that damage forbids; the same that inspect and recover end with.
+constexpr int kExitDamaged = 10;
+
 std::map<std::string, std::string> Environment() {
   std::map<std::string, std::string> out;
   for (char** entry = environ; *entry != nullptr; ++entry) {
@@ -38,6 +41,24 @@ int Fail(const absl::Status& status) {
   return info.exit_code;
 }
 
+// What a start refuses because of damage, and what to do next about it, to the letter.
+int FailDamaged(const absl::Status& status, const std::string& directory, bool has_peers) {
+  const bool suspect = ReasonOf(status) == Reason::REPLICA_SUSPECT;
+  std::cerr << "varved: error: " << MessageOf(status) << ". What is damaged: varved "
+            << (suspect ? "recover " : "inspect ") << directory << ". ";
+  if (has_peers) {
+    std::cerr << "Next, while most of the other brokers live: mv " << directory << ' ' << directory
+              << ".damaged, and start this one again: it joins under a new epoch and gets "
+                 "everything from them.";
+  } else {
+    std::cerr << "Next: restore the lost files from the disk or a copy of this moment"
+              << (suspect ? StrCat("; or: varved recover ", directory, " --accept-loss") : "")
+              << '.';
+  }
+  std::cerr << std::endl;
+  return kExitDamaged;
+}
+
 int RunProcess(Config config, const std::string& ready_file) {
   static std::atomic<BrokerProcess*> running{nullptr};
   WatchSignals([](int signal) {
@@ -46,9 +67,15 @@ int RunProcess(Config config, const std::string& ready_file) {
     if (process == nullptr || !process->RequestStop()) ::_exit(128 + signal);
     Log(LogLevel::kInfo, "varved", "asked to stop", {{"signal", signal}});
   });
+  const std::string directory = config.Text("data_dir");
+  const bool has_peers = !config.Text("peer.address").empty();
   BrokerProcess process(std::move(config), ready_file);
   running.store(&process);
-  if (const absl::Status status = process.Run(); !status.ok()) ::_exit(Fail(status));
+  if (const absl::Status status = process.Run(); !status.ok()) {
+    const Reason why = ReasonOf(status);
+    const bool damaged = why == Reason::DATA_LOSS || why == Reason::REPLICA_SUSPECT;
+    ::_exit(damaged ? FailDamaged(status, directory, has_peers) : Fail(status));
+  }
   running.store(nullptr);
   return 0;
 }

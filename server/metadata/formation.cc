@@ -58,6 +58,36 @@ absl::StatusOr<std::vector<SeedNode>> ParseSeeds(std::string_view text) {
   return out;
 }
 
+void CheckSeeds(const std::vector<SeedNode>& seeds, NodeId self, ClusterId ours, PeerClient& client,
+                Executor& home, Nanos timeout, absl::AnyInvocable<void(absl::Status)> done) {
+  struct Asked {
+    size_t missing = 0;
+    bool ours = false;
+    absl::Status foreign;
+    absl::AnyInvocable<void(absl::Status)> done;
+  };
+  auto asked = std::make_shared<Asked>();
+  asked->done = std::move(done);
+  for (const SeedNode& seed : seeds) asked->missing += seed.node == self ? 0 : 1;
+  if (asked->missing == 0) return home.Post([asked] { asked->done(absl::OkStatus()); });
+  for (const SeedNode& seed : seeds) {
+    if (seed.node == self) continue;
+    client.Hello(seed.address, {self, ours}, timeout,
+                 [asked, &home, ours, address = seed.address](absl::StatusOr<HelloReply> answer) {
+                   home.Post([asked, ours, address, answer = std::move(answer)] {
+                     if (answer.ok() && answer->cluster == ours) asked->ours = true;
+                     if (answer.ok() && !answer->cluster.empty() && answer->cluster != ours)
+                       asked->foreign =
+                           MakeError(Reason::FOREIGN_CLUSTER, address, " belongs to cluster ",
+                                     answer->cluster.ToString(), ", and this data directory to ",
+                                     ours.ToString());
+                     if (--asked->missing == 0)
+                       asked->done(asked->ours ? absl::OkStatus() : std::move(asked->foreign));
+                   });
+                 });
+  }
+}
+
 Formation::Formation(FormationOptions options, PeerClient& client, Executor& home,
                      const Clock& clock)
     : options_(std::move(options)),
@@ -140,7 +170,11 @@ void Formation::JoinThrough(std::string address, int redirects) {
 void Formation::OnJoined(absl::StatusOr<JoinReply> reply, int redirects) {
   if (!done_) return;
   if (!reply.ok()) {
-    if (IsFinal(reply.status())) return std::exchange(done_, nullptr)(reply.status());
+    // A process that was killed just now is believed to live for a moment.
+    const bool foreign = ReasonOf(reply.status()) == Reason::FOREIGN_DIRECTORY;
+    if (foreign && !foreign_since_) foreign_since_ = clock_.Now();
+    const bool patient = foreign && clock_.Now() - *foreign_since_ < options_.foreign_patience;
+    if (IsFinal(reply.status()) && !patient) return std::exchange(done_, nullptr)(reply.status());
     const std::string elsewhere = ErrorDetail("leader_address", reply.status());
     if (!elsewhere.empty() && redirects < kMostRedirects)
       return JoinThrough(elsewhere, redirects + 1);

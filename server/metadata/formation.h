@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,13 @@ struct SeedNode {
 // "1@host:9641, 2@host:9641": INVALID_CONFIG unless each node is named once.
 absl::StatusOr<std::vector<SeedNode>> ParseSeeds(std::string_view text);
 
+// Whether a directory of the cluster `ours` may start among these brokers: FOREIGN_CLUSTER when one
+// of them belongs to another cluster and none to ours. OK also when nobody answers in time: then
+// nothing shows it, and their connections are refused later. `done` runs on `home`, which must not
+// be the caller's; the client must outlive that.
+void CheckSeeds(const std::vector<SeedNode>& seeds, NodeId self, ClusterId ours, PeerClient& client,
+                Executor& home, Nanos timeout, absl::AnyInvocable<void(absl::Status)> done);
+
 struct FormationOptions {
   BrokerInfo self;  // with the id that its directory has or will get
   std::vector<SeedNode> seeds;
@@ -32,6 +40,8 @@ struct FormationOptions {
   Nanos ask_timeout = 2 * kSecond;
   Nanos join_timeout = 10 * kSecond;
   Nanos retry = 200 * kMillisecond;
+  // So long a refusal of this directory is asked for again: its node may have died just now.
+  Nanos foreign_patience = 2 * kSecond;
 };
 
 struct Formed {
@@ -80,6 +90,7 @@ class Formation final : public PeerService {
   size_t missing_ = 0;
   std::map<NodeId, absl::StatusOr<HelloReply>> answers_;
   std::string waiting_for_;
+  std::optional<MonoTime> foreign_since_;  // refused as another directory's node
   std::shared_ptr<Formation*> self_;
 };
 

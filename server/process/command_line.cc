@@ -105,7 +105,7 @@ std::string HelpText() {
       FormatConfigHelp(),
       "\nSIGTERM or SIGINT drains and ends with 0; a second one ends at once. Exit codes: 4 port "
       "or\n"
-      "directory in use, 5 not permitted, 6 disk, 78 configuration, 1 other.\n");
+      "directory in use, 5 not permitted, 6 disk, 10 damage, 78 configuration, 1 other.\n");
 }
 
 }  // namespace varve::server

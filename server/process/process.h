@@ -50,6 +50,7 @@ class BrokerProcess {
   static absl::Status AsOperatorsError(const absl::Status& status);
   // process_cluster.cc. Prepares the ways to other brokers; for a new directory finds out its
   // cluster, blocking until that is known (true).
+  absl::Status CheckCluster(ClusterId ours);
   absl::StatusOr<bool> EnterCluster(BrokerOptions* options);
   // A start that ended between the directory and its place in the cluster is gone on with.
   absl::Status GoOnEntering();

@@ -11,6 +11,9 @@
 namespace varve::server {
 namespace {
 
+// A start waits no longer for brokers that do not answer.
+constexpr Nanos kSeedPatience = kSecond;
+
 bool IsWildcard(const std::string& host) { return host == "0.0.0.0" || host == "::"; }
 
 void LogPeer(NodeId to, raft::Lane lane, const absl::Status& status) {
@@ -73,6 +76,17 @@ std::unique_ptr<raft::Transport> BrokerProcess::MakeTransport(
   return transport;
 }
 
+// Before the directory is opened: in another cluster nothing of it is to be served.
+absl::Status BrokerProcess::CheckCluster(ClusterId ours) {
+  VARVE_ASSIGN_OR_RETURN(const std::vector<SeedNode> seeds,
+                         ParseSeeds(config_.Text("bootstrap.nodes")));
+  std::promise<absl::Status> promise;
+  CheckSeeds(seeds, NodeId(static_cast<uint32_t>(config_.Number("node_id"))), ours, *peer_client_,
+             *executors_.peers, kSeedPatience,
+             [&promise](absl::Status status) { promise.set_value(std::move(status)); });
+  return promise.get_future().get();
+}
+
 absl::StatusOr<bool> BrokerProcess::EnterCluster(BrokerOptions* options) {
   options->peer_client = peer_client_.get();
   options->make_transport = [this](const storage::DataDirectory& directory) {
@@ -87,7 +101,11 @@ absl::StatusOr<bool> BrokerProcess::EnterCluster(BrokerOptions* options) {
       storage::GlanceAtDirectory(RealFileSystem(), view_.data_dir);
   if (!glance.ok()) return AsOperatorsError(glance.status());
   // A directory without identity that is not empty is damaged: opening it says so.
-  if (glance->identity || !glance->empty) return false;
+  if (glance->identity) {
+    VARVE_RETURN_IF_ERROR(CheckCluster(glance->identity->cluster));
+    return false;
+  }
+  if (!glance->empty) return false;
   storage::DataDirectoryOptions& directory = options->directory;
   for (uint8_t& byte : directory.new_directory.bytes) byte = static_cast<uint8_t>(random_->Next());
   VARVE_ASSIGN_OR_RETURN(Formed entry,

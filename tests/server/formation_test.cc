@@ -186,8 +186,40 @@ TEST_F(FormationTest, ARefusalThatCannotChangeIsFinal) {
   answers.hellos = {{"host1:1", InCluster(1, 1)}};
   answers.joins.emplace("host1:1", MakeError(Reason::FOREIGN_DIRECTORY, "node 2 lives"));
   Begin(2);
+  EXPECT_FALSE(result.has_value()) << "its former process may have died just now";
+  scheduler.RunFor(2 * kSecond);
   ASSERT_TRUE(result.has_value());
   EXPECT_EQ(ReasonOf(result->status()), Reason::FOREIGN_DIRECTORY);
+}
+
+TEST_F(FormationTest, ANodeThatDiedJustNowIsLetInAMomentLater) {
+  answers.hellos = {{"host1:1", InCluster(1, 1)}};
+  answers.joins.emplace("host1:1", MakeError(Reason::FOREIGN_DIRECTORY, "node 2 lives"));
+  Begin(2);
+  answers.joins.insert_or_assign("host1:1", Joined());
+  scheduler.RunFor(kSecond);
+  EXPECT_TRUE(result && result->ok());
+}
+
+TEST_F(FormationTest, ADirectoryOfAnotherClusterDoesNotStart) {
+  const auto seeds = ParseSeeds("1@host1:1,2@host2:1,3@host3:1");
+  const auto check = [&](uint8_t ours) {
+    std::optional<absl::Status> status;
+    CheckSeeds(*seeds, NodeId(2), SomeCluster(ours), answers, *home, kSecond,
+               [&](absl::Status got) { status = std::move(got); });
+    scheduler.RunFor(kMillisecond);
+    return *status;
+  };
+  EXPECT_TRUE(check(8).ok()) << "nobody answers";
+  answers.hellos = {{"host1:1", InCluster(1, 1)}, {"host3:1", Empty(3)}};
+  EXPECT_TRUE(check(7).ok());
+  EXPECT_EQ(ReasonOf(check(8)), Reason::FOREIGN_CLUSTER);
+  HelloReply astray = InCluster(3, 3);  // one address leads elsewhere, and another one home
+  astray.cluster = SomeCluster(8);
+  answers.hellos.insert_or_assign("host3:1", astray);
+  EXPECT_TRUE(check(7).ok());
+  EXPECT_TRUE(check(8).ok());
+  EXPECT_EQ(ReasonOf(check(9)), Reason::FOREIGN_CLUSTER);
 }
 
 TEST_F(FormationTest, AnswersOthersMeanwhile) {
