@@ -41,6 +41,7 @@ class Broker:
         self.data = os.path.join(cluster.directory, "data%d" % node)
         self.ready_file = os.path.join(cluster.directory, "ready%d" % node)
         self.log_file = os.path.join(cluster.directory, "log%d" % node)
+        self.log_begin = 0
         self.settings = []
         self.process = None
 
@@ -100,12 +101,17 @@ class Broker:
         raise AssertionError("no metric " + name)
 
     def log(self):
+        """What it said since the last forget_log."""
         with open(self.log_file, encoding="utf-8") as log:
+            log.seek(self.log_begin)
             return log.read()
 
-    def inspect(self):
-        done = subprocess.run([self.cluster.varved, "inspect", self.data, "--json"], text=True,
-                              capture_output=True, timeout=60, check=False)
+    def forget_log(self):
+        self.log_begin = os.path.getsize(self.log_file)
+
+    def inspect(self, *options):
+        done = subprocess.run([self.cluster.varved, "inspect", self.data, "--json", *options],
+                              text=True, capture_output=True, timeout=60, check=False)
         assert done.returncode in (0, 10), (done.returncode, done.stdout[-500:], done.stderr)
         return json.loads(done.stdout)
 
@@ -157,9 +163,9 @@ class Cluster:
     def leader(self, topic, partition=0):
         return self.partitions(topic)[partition]["leader_node"]
 
-    def produce(self, topic, values, **options):
-        return self.varve("produce", topic, "-q", stdin="".join(v + "\n" for v in values),
-                          **options)
+    def produce(self, topic, values, *arguments, **options):
+        return self.varve("produce", topic, "-q", *arguments,
+                          stdin="".join(value + "\n" for value in values), **options)
 
     def read(self, topic, **options):
         return self.varve("consume", topic, "-e", "-q", "-f", "%v\\n", timeout=120,
