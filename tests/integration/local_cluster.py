@@ -1,0 +1,117 @@
+"""A cluster of three real brokers on this machine, for tests that are programs of their own."""
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+NODES = (1, 2, 3)
+
+
+def free_ports(count):
+    """Ports that nobody listens on, outside the range that outgoing connections take theirs from."""
+    ports = []
+    while len(ports) < count:
+        port = random.SystemRandom().randrange(20000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in ports:
+            ports.append(port)
+    return ports
+
+
+class Broker:
+    """One varved process and its directory; it may be killed and started again."""
+
+    def __init__(self, cluster, node):
+        self.cluster = cluster
+        self.node = node
+        self.data = os.path.join(cluster.directory, "data%d" % node)
+        self.ready = os.path.join(cluster.directory, "ready%d" % node)
+        self.process = None
+
+    def start(self):
+        if os.path.exists(self.ready):
+            os.remove(self.ready)
+        cluster = self.cluster
+        with open(os.path.join(cluster.directory, "log%d" % self.node), "a") as log:
+            self.process = subprocess.Popen(
+                [cluster.varved, "--data_dir=" + self.data, "--node_id=%d" % self.node,
+                 "--grpc.address=" + cluster.clients[self.node], "--http.address=127.0.0.1:0",
+                 "--peer.address=" + cluster.peers[self.node],
+                 "--peer.advertise=" + cluster.advertised[self.node],
+                 "--bootstrap.nodes="
+                 + ", ".join("%d@%s" % item for item in cluster.advertised.items()),
+                 "--ready-file=" + self.ready], stderr=log)
+
+    def await_ready(self, seconds=40):
+        deadline = time.monotonic() + seconds
+        while not os.path.exists(self.ready):  # a real process tells by its file alone
+            assert self.process.poll() is None, "broker %d ended" % self.node
+            assert time.monotonic() < deadline, "broker %d does not get ready" % self.node
+            time.sleep(0.02)
+
+    def ready_fields(self):
+        with open(self.ready) as ready:
+            return dict(part.split("=", 1) for part in ready.read().split())
+
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+
+class LocalCluster:
+    """Three brokers in `directory`, which is emptied. `advertised` says where peers find each other,
+    by node, when that is not where they listen."""
+
+    def __init__(self, varved, varve, directory):
+        self.varved = varved
+        self.varve_path = varve
+        self.directory = directory
+        ports = free_ports(2 * len(NODES))
+        self.peers = {node: "127.0.0.1:%d" % ports.pop() for node in NODES}
+        self.clients = {node: "127.0.0.1:%d" % ports.pop() for node in NODES}
+        self.advertised = dict(self.peers)
+        self.servers = ",".join(self.clients.values())
+        shutil.rmtree(directory, ignore_errors=True)
+        os.makedirs(directory)
+        self.brokers = {node: Broker(self, node) for node in NODES}
+
+    def relay_ways(self):
+        """Lets peers find each other at addresses of a PeerRelay; what that is to be made with."""
+        ports = free_ports(len(NODES))
+        self.advertised = {node: "127.0.0.1:%d" % ports.pop() for node in NODES}
+        return {node: (self.advertised[node], self.peers[node]) for node in NODES}
+
+    def start(self):
+        for broker in self.brokers.values():
+            broker.start()
+        for broker in self.brokers.values():
+            broker.await_ready()
+
+    def kill(self):
+        for broker in self.brokers.values():
+            if broker.running():
+                broker.kill()
+
+    def varve(self, *arguments, stdin=None, servers=None, timeout=60):
+        """What the command prints; it has to succeed."""
+        done = subprocess.run([self.varve_path, *arguments, "--server", servers or self.servers],
+                              input=stdin, text=True, capture_output=True, timeout=timeout,
+                              check=False)
+        assert done.returncode == 0, (arguments, done.returncode, done.stdout[-2000:], done.stderr)
+        return done.stdout
+
+    def leaders(self, topic):
+        """The leading node of each partition, 0 where none is known."""
+        described = json.loads(self.varve("topic", "describe", topic, "-o", "json"))[0]
+        return [partition["leader_node"] for partition in described["partitions"]]
