@@ -158,6 +158,18 @@ std::vector<Condition> Merge(const std::vector<BrokerStatus>& brokers) {
   return out;
 }
 
+using Found = std::map<std::pair<std::string, uint32_t>, PartitionReport>;
+
+void Add(const wire::DescribePartitionsReply& reply, Found* found) {
+  for (const wire::PartitionStatus& from : reply.partitions()) {
+    PartitionReport& report = (*found)[{from.topic(), from.partition()}];
+    report.topic = from.topic();
+    report.partition = from.partition();
+    report.group_id = from.group_id();
+    report.replicas.push_back(FromWire(from));
+  }
+}
+
 Status FromCallback() {
   return client::Error(Reason::INVALID_REQUEST,
                        "this call waits; it cannot be made from a callback");
@@ -222,7 +234,7 @@ Result<PartitionSurvey> Admin::Survey(const std::string& topic, bool metadata) {
   if (!known.ok()) return known.status();
   std::vector<BrokerStatus> open = std::move(known->brokers);
   std::vector<std::string> tokens(open.size());
-  std::map<std::pair<std::string, uint32_t>, PartitionReport> found;
+  Found found;
   PartitionSurvey out;
   for (int page = 0; !open.empty() && page < kMostPages; ++page) {
     std::vector<Question<wire::DescribePartitionsReply>> questions(open.size());
@@ -242,13 +254,7 @@ Result<PartitionSurvey> Admin::Survey(const std::string& topic, bool metadata) {
         out.unanswered.push_back(std::move(open[i]));
         continue;
       }
-      for (const wire::PartitionStatus& from : questions[i].reply->partitions()) {
-        PartitionReport& report = found[{from.topic(), from.partition()}];
-        report.topic = from.topic();
-        report.partition = from.partition();
-        report.group_id = from.group_id();
-        report.replicas.push_back(FromWire(from));
-      }
+      Add(*questions[i].reply, &found);
       if (questions[i].reply->next_page_token().empty()) continue;
       more_tokens.push_back(questions[i].reply->next_page_token());
       more.push_back(std::move(open[i]));

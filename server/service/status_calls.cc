@@ -110,6 +110,36 @@ struct Wanted {
   uint32_t partition = 0;
 };
 
+// The replicas on `self` that the request asks for, as many as fit, and where to go on.
+absl::StatusOr<std::vector<Wanted>> TakePage(const Catalogue& catalogue, NodeId self,
+                                             const DescribePartitionsRequest& request,
+                                             std::string* next_token) {
+  std::string first_topic = request.topic;
+  uint32_t first_partition = 0;
+  if (!request.page_token.empty())
+    VARVE_RETURN_IF_ERROR(ReadToken(request.page_token, &first_topic, &first_partition));
+  if (!request.topic.empty() && !catalogue.Find(request.topic)) return UnknownTopic(request.topic);
+  const uint32_t size = request.page_size == 0 ? kMaxReplicasPerPage
+                                               : std::min(request.page_size, kMaxReplicasPerPage);
+  std::vector<Wanted> out;
+  const auto take = [&](const TopicRef& topic) {
+    if (!request.topic.empty() && topic->name != request.topic) return false;
+    uint32_t i = topic->name == first_topic ? first_partition : 0;
+    for (; i < topic->partitions.size(); ++i) {
+      if (!IsOn(topic->partitions[i], self)) continue;
+      if (out.size() == size) {
+        *next_token = StrCat(topic->name, "/", i);
+        return false;
+      }
+      out.push_back({topic, i});
+    }
+    return true;
+  };
+  const TopicRef first = first_topic.empty() ? nullptr : catalogue.Find(first_topic);
+  if (first == nullptr || take(first)) ForEachTopic(catalogue, first_topic, take);
+  return out;
+}
+
 // The replicas of one page, filled in from several shards.
 struct Page {
   std::mutex mutex;
@@ -211,9 +241,6 @@ void LocalService::DescribePartitions(RequestContext context, DescribePartitions
       Admit(context, Rpc::kDescribePartitions, 0, request.required_features, std::move(reply));
   if (!pending) return;
   Executor& home = parts_.host.ShardOf(kMetadataGroup);
-  const auto refuse = [&](absl::Status why) {
-    home.Post([pending, why = std::move(why)] { pending->Answer(why); });
-  };
   auto page = std::make_shared<Page>();
   page->pending = pending;
   page->reply.node = parts_.self;
@@ -224,40 +251,20 @@ void LocalService::DescribePartitions(RequestContext context, DescribePartitions
       page->Set(0, partition == nullptr ? std::nullopt : std::optional(partition->Describe({})));
     });
   }
-  std::string first_topic = request.topic;
-  uint32_t first_partition = 0;
-  if (!request.page_token.empty()) {
-    absl::Status read = ReadToken(request.page_token, &first_topic, &first_partition);
-    if (!read.ok()) return refuse(std::move(read));
+  absl::StatusOr<std::vector<Wanted>> wanted =
+      TakePage(parts_.catalogue, parts_.self, request, &page->reply.next_page_token);
+  if (!wanted.ok() || wanted->empty()) {
+    return home.Post([page, why = wanted.status()] {
+      if (!why.ok()) return page->pending->Answer(why);
+      page->pending->Answer(std::move(page->reply));
+    });
   }
-  if (!request.topic.empty() && !parts_.catalogue.Find(request.topic))
-    return refuse(UnknownTopic(request.topic));
-  const uint32_t size = request.page_size == 0 ? kMaxReplicasPerPage
-                                               : std::min(request.page_size, kMaxReplicasPerPage);
-  std::vector<Wanted> wanted;
-  const auto take = [&](const TopicRef& topic) {
-    if (!request.topic.empty() && topic->name != request.topic) return false;
-    uint32_t i = topic->name == first_topic ? first_partition : 0;
-    for (; i < topic->partitions.size(); ++i) {
-      if (!IsOn(topic->partitions[i], parts_.self)) continue;
-      if (wanted.size() == size) {
-        page->reply.next_page_token = StrCat(topic->name, "/", i);
-        return false;
-      }
-      wanted.push_back({topic, i});
-    }
-    return true;
-  };
-  const TopicRef first = first_topic.empty() ? nullptr : parts_.catalogue.Find(first_topic);
-  if (first == nullptr || take(first)) ForEachTopic(parts_.catalogue, first_topic, take);
-  if (wanted.empty()) {
-    return home.Post([page] { page->pending->Answer(std::move(page->reply)); });
-  }
-  page->left = wanted.size();
-  page->found.resize(wanted.size());
-  for (size_t i = 0; i < wanted.size(); ++i) {
-    const GroupId group = wanted[i].topic->partitions[wanted[i].partition].group;
-    parts_.host.With(group, [page, i, each = wanted[i]](Partition* partition) {
+  page->left = wanted->size();
+  page->found.resize(wanted->size());
+  for (size_t i = 0; i < wanted->size(); ++i) {
+    const Wanted& each = (*wanted)[i];
+    const GroupId group = each.topic->partitions[each.partition].group;
+    parts_.host.With(group, [page, i, each](Partition* partition) {
       if (partition == nullptr) return page->Set(i, std::nullopt);
       PartitionStatus status = partition->Describe(each.topic->partitions[each.partition].replicas);
       status.topic = each.topic->name;

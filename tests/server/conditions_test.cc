@@ -271,6 +271,32 @@ TEST_F(ConditionsTest, ARestoredImageIsSuspect) {
   EXPECT_FALSE(suspect->cause.empty());
 }
 
+// A broker whose data is gone is known again, and cut off from the others before it is a member.
+TEST_F(ConditionsTest, ABrokerThatIsNoMemberYetHasNotJoined) {
+  const size_t fresh = (*cluster.Controller() + 1) % 3;
+  cluster.node(fresh).Crash();
+  cluster.node(fresh).Wipe();
+  cluster.scheduler.RunFor(5 * kSecond);
+  cluster.Isolate(fresh);
+  cluster.node(fresh).Start();
+  for (int i = 0; i < 100 && !cluster.node(fresh).has_broker(); ++i)
+    cluster.scheduler.RunFor(100 * kMillisecond);
+  ASSERT_TRUE(cluster.node(fresh).has_broker());
+  cluster.scheduler.RunFor(4 * kSecond);
+  const DescribeBrokerReply reply = Describe(fresh);
+  EXPECT_EQ(reply.state, BrokerState::kStarting);
+  const auto out = Find(fresh, ConditionCode::kNotJoined);
+  ASSERT_EQ(out.size(), 1u) << Causes(reply);
+  EXPECT_EQ(out[0].node, cluster.node(fresh).id());
+  EXPECT_GE(out[0].age, 4 * kSecond);
+  EXPECT_LT(out[0].age, 6 * kSecond);
+  EXPECT_NE(out[0].cause.find("does not know node"), std::string::npos) << out[0].cause;
+  cluster.network.Heal();
+  ASSERT_TRUE(cluster.AwaitReady());
+  cluster.scheduler.RunFor(5 * kSecond);
+  EXPECT_TRUE(Find(fresh, ConditionCode::kNotJoined).empty());
+}
+
 // Of one broker there is nobody to fetch from: the damage stays.
 TEST(ConditionsOfOneBrokerTest, Damaged) {
   SimBroker broker(31);
@@ -306,6 +332,28 @@ TEST(ConditionsOfOneBrokerTest, Damaged) {
   EXPECT_EQ(reply->conditions[0].topic, "t");
   EXPECT_GE(reply->conditions[0].age, 10 * kSecond);
   EXPECT_LT(reply->conditions[0].age, 12 * kSecond);
+}
+
+TEST(ConditionsOfOneBrokerTest, DiskFailed) {
+  SimBroker broker(33);
+  broker.CreateTopic("t", 1);
+  broker.disk().AddFault({.kind = SimFault::Kind::kSyncError, .path_prefix = "data/journal"});
+  ProduceRequest request;
+  request.topic = "t";
+  request.items.push_back({PartitionId(0), std::vector<PlainRecord>{PlainRecord{}}});
+  (void)broker.Ask(&BrokerService::Produce, std::move(request));
+  (void)broker.Ask(&BrokerService::DescribeBroker, DescribeBrokerRequest{});
+  broker.scheduler.RunFor(3 * kSecond);
+  const auto reply = broker.Ask(&BrokerService::DescribeBroker, DescribeBrokerRequest{});
+  ASSERT_TRUE(reply.ok());
+  EXPECT_EQ(reply->directory_state, DirectoryState::kFailed);
+  const auto failed =
+      std::find_if(reply->conditions.begin(), reply->conditions.end(),
+                   [](const auto& c) { return c.code == ConditionCode::kDiskFailed; });
+  ASSERT_NE(failed, reply->conditions.end()) << Causes(*reply);
+  EXPECT_GE(failed->age, 3 * kSecond);
+  EXPECT_LT(failed->age, 4 * kSecond);
+  EXPECT_FALSE(failed->cause.empty());
 }
 
 TEST(ConditionsOfOneBrokerTest, DiskFull) {
