@@ -39,6 +39,9 @@ class Mailbox {
   Executor* executor_;
 };
 
+// A broker is asked for a leader so often before it is another one's turn.
+inline constexpr uint32_t kFailuresPerBroker = 4;
+
 // Whether a request may be repeated when its fate is unknown.
 enum class CallKind { kRead, kWrite };
 

@@ -100,10 +100,7 @@ const ProducerPartition* ProduceLink::Longest() const {
 
 Nanos ProduceLink::Silence() const { return Longest() == nullptr ? 0 : core_.Now() - waits_since_; }
 
-void ProduceLink::BeginWaiting() {
-  waits_since_ = core_.Now();
-  questions = 0;
-}
+void ProduceLink::BeginWaiting() { waits_since_ = core_.Now(); }
 
 void ProduceLink::Enqueue(ProducerPartition& partition) {
   if (Longest() == nullptr) BeginWaiting();

@@ -66,9 +66,7 @@ class ProduceLink : public std::enable_shared_from_this<ProduceLink> {
   [[nodiscard]] const ProducerPartition* Longest() const;
   // How long something has waited without any message of the broker; 0 when nothing waits.
   [[nodiscard]] Nanos Silence() const;
-  // How often the cluster was asked about this silence; the producer's to count.
-  uint32_t questions = 0;
-  bool question_under_way = false;
+  bool question_under_way = false;  // about the silence; the producer's
 
   void OnMessage(const wire::ProduceStreamReply& reply);
   void OnClosed(const Status& status);

@@ -12,8 +12,6 @@ namespace {
 // Below both, the producer counts as idle and lingering would only add latency.
 constexpr size_t kIdleBytes = 64 * limits::kKiB;
 constexpr size_t kIdleBatches = 8;
-// A broker is asked for a leader so often before it is another one's turn.
-constexpr uint32_t kFailuresPerBroker = 4;
 
 }  // namespace
 

@@ -37,7 +37,7 @@ void ProducerCore::Watch() {
 void ProducerCore::AskAbout(const std::shared_ptr<ProduceLink>& link) {
   if (std::exchange(link->question_under_way, true)) return;
   // Itself it may not answer, or not know better.
-  if (link->questions++ > 0) core_->AskSomebodyElse(link->address());
+  core_->AskSomebodyElse(link->address());
   core_->metadata().Refresh(
       link->Longest()->topic.name(),
       [weak = weak_from_this(), waiting = std::weak_ptr<ProduceLink>(link)](

@@ -18,6 +18,8 @@
 
 namespace varve::client {
 
+struct TopicInfo;
+
 // Pollers meet the executor in the inbox. Methods in the first part are thread-safe, all others run
 // on the executor. Each subscription is at any time on a link, waiting, or ended.
 class ReaderCore : public SubscribeLinkOwner, public std::enable_shared_from_this<ReaderCore> {
@@ -66,6 +68,11 @@ class ReaderCore : public SubscribeLinkOwner, public std::enable_shared_from_thi
   void Fail(Subscription& subscription, const Status& status);
   void TakeBack(const std::string& address, int64_t bytes, int64_t records);
   void DropLinks();
+  // Looks a few times whether brokers that have fallen silent still lead.
+  void ArmWatch();
+  void Watch();
+  void AskAbout(const std::shared_ptr<SubscribeLink>& link);
+  void OnLeaders(SubscribeLink& link, const TopicInfo& topic);
   void Deliver();
 
   const std::shared_ptr<ClientCore> core_;
@@ -79,6 +86,7 @@ class ReaderCore : public SubscribeLinkOwner, public std::enable_shared_from_thi
   Subscriptions subscriptions_;
   Reader::RecordsCallback callback_;
   bool delivering_ = false;
+  bool watching_ = false;
 };
 
 }  // namespace varve::client

@@ -66,11 +66,15 @@ void ReaderCore::Attach(Subscription& subscription) {
       subscription,
       std::max<int64_t>(1, static_cast<int64_t>(options_.window_bytes) - route.held_bytes),
       std::max<int64_t>(1, static_cast<int64_t>(options_.window_records) - route.held_records));
+  ArmWatch();
 }
 
 void ReaderCore::SeekLeader(Subscription& subscription) {
   subscription.waiting = true;
   const Nanos delay = subscription.failures == 0 ? 0 : core_->BackoffFor(subscription.failures);
+  // A broker that is cut off from the others knows of no leader for as long.
+  if (subscription.failures % kFailuresPerBroker == kFailuresPerBroker - 1)
+    core_->AskSomebodyElse("");
   ++subscription.failures;
   AfterFor(delay, subscription.epoch, [](ReaderCore& self, Subscription& again) {
     self.core_->metadata().Refresh(
@@ -106,6 +110,7 @@ void ReaderCore::OnReceived(SubscribeLink& link, Subscription& subscription, Inb
   Route& route = routes_[link.address()];
   route.failures = 0;
   subscription.failures = 0;
+  ArmWatch();
   if (item.batches) {
     route.held_bytes += static_cast<int64_t>(item.batches->size());
     route.held_records += item.records;

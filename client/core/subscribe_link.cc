@@ -55,7 +55,11 @@ void ToWire(const StartPosition& from, wire::Position* to) {
 
 SubscribeLink::SubscribeLink(ClientCore& core, std::string address, ReadIsolation isolation,
                              SubscribeLinkOwner* owner)
-    : core_(core), address_(std::move(address)), isolation_(isolation), owner_(owner) {}
+    : core_(core),
+      address_(std::move(address)),
+      isolation_(isolation),
+      owner_(owner),
+      heard_(core.Now()) {}
 
 void SubscribeLink::Enter(Subscription& subscription, wire::SubscribePartition* message) {
   subscription.link = this;
@@ -121,6 +125,11 @@ void SubscribeLink::Abandon() {
   if (stream_) stream_->Cancel();
 }
 
+void SubscribeLink::GiveUp(const Status& why) {
+  if (stream_) stream_->Cancel();
+  OnClosed(why);
+}
+
 Subscription* SubscribeLink::Find(uint32_t handle) {
   const auto at = subscriptions_.find(handle);
   return at == subscriptions_.end() ? nullptr : at->second;
@@ -128,6 +137,8 @@ Subscription* SubscribeLink::Find(uint32_t handle) {
 
 void SubscribeLink::OnMessage(wire::SubscribeReply& reply) {
   if (owner_ == nullptr) return;
+  heard_ = core_.Now();
+  questions = 0;
   switch (reply.message_case()) {
     case wire::SubscribeReply::kOpened: {
       const wire::SubscribeOpened& opened = reply.opened();

@@ -71,7 +71,17 @@ class SubscribeLink : public std::enable_shared_from_this<SubscribeLink> {
   void ReturnCredit(int64_t bytes, int64_t records, int64_t window_bytes, int64_t window_records);
   // Ends the stream; the owner hears nothing more.
   void Abandon();
+  // Ends the stream as if the broker had: the owner gets back what is on it.
+  void GiveUp(const Status& why);
   [[nodiscard]] const std::string& address() const { return address_; }
+  [[nodiscard]] const std::map<uint32_t, Subscription*>& subscriptions() const {
+    return subscriptions_;
+  }
+  // How long the broker has said nothing, which it may because there is nothing to say.
+  [[nodiscard]] Nanos Silence() const { return core_.Now() - heard_; }
+  // How often the cluster was asked about this silence; the reader's to count.
+  uint32_t questions = 0;
+  bool question_under_way = false;
 
   void OnMessage(wire::SubscribeReply& reply);
   void OnClosed(const Status& status);
@@ -93,6 +103,7 @@ class SubscribeLink : public std::enable_shared_from_this<SubscribeLink> {
   uint32_t next_handle_ = 1;
   int64_t returned_bytes_ = 0;
   int64_t returned_records_ = 0;
+  MonoTime heard_;
 };
 
 // Where reading begins, as the wire says it.

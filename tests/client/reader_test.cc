@@ -116,6 +116,25 @@ TEST_F(ReaderTest, ResumesBehindABrokenStreamWithoutGapOrDuplicate) {
   EXPECT_EQ(reader.stats().records, 500u);
 }
 
+TEST_F(ReaderTest, ASilentBrokerIsLeftForTheLeaderThatTheClusterNames) {
+  FakeBroker successor;
+  successor.AddTopic("t", 3);
+  Reader reader = Make();
+  ASSERT_TRUE(reader.Assign({At(0, StartPosition::Start())}).ok());
+  for (const std::string value : {"0:0", "0:1"}) {
+    RecordBatchBuilder builder(BatchOptions{});
+    ASSERT_TRUE(builder.Add(WallTime{7}, "k", value).ok());
+    const std::string batch = *builder.Build();
+    if (value == "0:0") {
+      broker_.Append("t", 0, batch);
+      ExpectNext(reader, 0, 0, 1);
+    }
+    successor.Append("t", 0, batch);
+  }
+  broker_.Advertise(successor.address());
+  ExpectNext(reader, 0, 1, 1);
+}
+
 TEST_F(ReaderTest, ASeekDropsWhatWasOnItsWay) {
   Fill(0, 40, 10);
   Reader reader = Make();

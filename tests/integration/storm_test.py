@@ -75,7 +75,7 @@ class Storm:
     def __init__(self, cluster, relay, recorder):
         self.cluster, self.relay, self.recorder = cluster, relay, recorder
         self.draw = random.Random(SEED)
-        self.faults = []  # kind, when it began, when it was complete, partitions that it hit, healed
+        self.faults = []  # kind, when it began, was complete, partitions hit, healed, victim
 
     def run(self):
         kinds = [kind for kind, count in FAULTS.items() for _ in range(count)]
@@ -93,7 +93,7 @@ class Storm:
         done = time.monotonic_ns()
         self.recorder.await_progress(hit)
         heal()
-        self.faults.append((kind, begin, done, hit, time.monotonic_ns()))
+        self.faults.append((kind, begin, done, hit, time.monotonic_ns(), victim))
 
     def kill(self, victim):
         broker = self.cluster.brokers[victim]
@@ -164,11 +164,14 @@ def percentile(values, share):
 def report_gaps(faults, acknowledged):
     """From the fault to the first acknowledgement of a write that began behind it, per partition."""
     gaps = {kind: [] for kind in FAULTS}
-    for kind, begin, done, hit, _ in faults:
+    for kind, begin, done, hit, _, victim in faults:
         for partition in hit:
             answer = acknowledged.next_after(partition, done)
             assert answer, "partition %d never went on after a %s" % (partition, kind)
             gaps[kind].append((answer - begin) / 1e9)
+            if gaps[kind][-1] > BUDGET[kind]:
+                print("%s of broker %d at %.3f: partition %d went on after %.3f s"
+                      % (kind, victim, begin / 1e9, partition, gaps[kind][-1]))
     for kind, values in gaps.items():
         struck = sum(fault[0] == kind for fault in faults)
         assert struck == FAULTS[kind], (kind, struck)
