@@ -4,31 +4,36 @@
 #   deploy/local_cluster.sh start|stop|status|wipe [DIRECTORY]
 #
 # Data, logs and process ids are in DIRECTORY (default: ./varve-cluster). `wipe` also removes the data.
-# VARVED names the program (default: build/release/server/varved, then varved of the PATH).
+# VARVED names the program (default: that of the tree or the prefix which this script is in, then varved of the PATH),
+# PORT the first of its ports (default: 9640, and up to 9664).
 set -eu
 
 command=${1:-}
 directory=${2:-varve-cluster}
 varved=${VARVED:-}
 if [ -z "$varved" ]; then
-  varved=$(dirname "$0")/../build/release/server/varved
-  [ -x "$varved" ] || varved=$(command -v varved || true)
+  here=$(dirname "$0")
+  for varved in "$here/../build/release/server/varved" "$here/../../bin/varved" "$(command -v varved || true)"; do
+    [ ! -x "$varved" ] || break
+  done
 fi
-clients=127.0.0.1:9640,127.0.0.1:9650,127.0.0.1:9660
-nodes="1@127.0.0.1:9641, 2@127.0.0.1:9651, 3@127.0.0.1:9661"
+first=${PORT:-9640}
+clients=127.0.0.1:$first,127.0.0.1:$((first + 10)),127.0.0.1:$((first + 20))
+nodes="1@127.0.0.1:$((first + 1)), 2@127.0.0.1:$((first + 11)), 3@127.0.0.1:$((first + 21))"
 
 fail() {
   echo "local_cluster: $*" >&2
   exit 1
 }
 
+# Its number may be another process's by now; one that ended and was not waited for has no command line.
 runs() {
-  # One that ended and was not waited for yet has an empty command line.
-  [ -f "$directory/$1.pid" ] && grep -qs . "/proc/$(cat "$directory/$1.pid")/cmdline"
+  [ -f "$directory/$1.pid" ] &&
+    grep -qsaF -e "--data_dir=$directory/data$1" "/proc/$(cat "$directory/$1.pid")/cmdline"
 }
 
 start_node() {
-  port=$((9630 + 10 * $1))
+  port=$((first + 10 * ($1 - 1)))
   rm -f "$directory/$1.ready"
   "$varved" --data_dir="$directory/data$1" --node_id="$1" --grpc.address="127.0.0.1:$port" \
     --peer.address="127.0.0.1:$((port + 1))" --http.address="127.0.0.1:$((port + 4))" \
@@ -59,7 +64,12 @@ stop() {
     if runs $node; then kill "$(cat "$directory/$node.pid")"; fi
   done
   for node in 1 2 3; do
-    while runs $node; do sleep 0.1; done
+    tries=0
+    while runs $node; do
+      tries=$((tries + 1))
+      [ $tries -lt 600 ] || fail "broker $node does not end within 60 s; see $directory/$node.log"
+      sleep 0.1
+    done
     rm -f "$directory/$node.pid" "$directory/$node.ready"
   done
 }

@@ -43,7 +43,7 @@ class Broker:
         with open(os.path.join(cluster.directory, "log%d" % self.node), "a") as log:
             self.process = subprocess.Popen(
                 [cluster.varved, "--data_dir=" + self.data, "--node_id=%d" % self.node,
-                 "--grpc.address=" + cluster.clients[self.node], "--http.address=127.0.0.1:0",
+                 "--grpc.address=" + cluster.clients[self.node], "--http.address=" + cluster.http[self.node],
                  "--peer.address=" + cluster.peers[self.node],
                  "--peer.advertise=" + cluster.advertised[self.node],
                  "--bootstrap.nodes="
@@ -77,7 +77,8 @@ class LocalCluster:
         self.varved = varved
         self.varve_path = varve
         self.directory = directory
-        ports = free_ports(2 * len(NODES))
+        ports = free_ports(3 * len(NODES))
+        self.http = {node: "127.0.0.1:%d" % ports.pop() for node in NODES}
         self.peers = {node: "127.0.0.1:%d" % ports.pop() for node in NODES}
         self.clients = {node: "127.0.0.1:%d" % ports.pop() for node in NODES}
         self.advertised = dict(self.peers)

@@ -12,16 +12,32 @@ import sys
 import time
 import urllib.error
 import urllib.parse
+import urllib.request
 
 import yaml
 
+from local_cluster import LocalCluster, free_ports
+
 VARVED, VARVE, SOURCE, DIRECTORY = sys.argv[1:5]
-sys.path.insert(0, os.path.join(SOURCE, "tests/integration/support"))
-import local_brokers  # noqa: E402
-from local_brokers import get, poll  # noqa: E402
 
 TABLE_ROW = re.compile(r"\| `(\w+)` \| (\w+) \| (.*?) \| (.*?) \| (.*?) \|$")
 SAMPLE = re.compile(r"(\w+)(?:\{(.*)\})? \S+$")
+
+
+def poll(what, condition, seconds=30.0):
+    """The first true value of the condition; fails when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, "not within %.0f s: %s" % (seconds, what)
+        time.sleep(0.1)  # between two looks at what only another process knows
+
+
+def get(address, path):
+    with urllib.request.urlopen("http://%s%s" % (address, path), timeout=10) as page:
+        return page.read().decode()
 
 
 class Family:
@@ -142,7 +158,7 @@ class Prometheus:
     """Scrapes the brokers each second with the shipped rules, which wait for a second only."""
 
     def __init__(self, directory, targets, rules):
-        self.address = "127.0.0.1:%d" % local_brokers.free_ports(1)[0]
+        self.address = "127.0.0.1:%d" % free_ports(1)[0]
         os.makedirs(directory)
         shutil.copy(os.path.join(SOURCE, "deploy/prometheus/prometheus.yml"), directory)
         with open(os.path.join(directory, "prometheus.yml")) as file:
@@ -176,6 +192,8 @@ class Prometheus:
         try:
             answer = json.loads(get(self.address, path + "?" + urllib.parse.urlencode(arguments)))
         except urllib.error.HTTPError as error:
+            if error.code == 503:  # it is starting
+                return None
             raise AssertionError("%s: %s" % (arguments, error.read().decode())) from error
         except OSError:
             return None
@@ -204,36 +222,31 @@ def check_broker_down(cluster, prometheus):
     quiet = {name for name, _ in prometheus.firing()} & {"VarveBrokerDown", "VarveUnderReplicated", "VarveLeaderless"}
     assert not quiet, quiet
     begin = time.monotonic()
-    cluster.kill(2)
+    cluster.brokers[2].kill()
     poll("VarveBrokerDown fires for broker 2",
          lambda: ("VarveBrokerDown", cluster.http[2]) in prometheus.firing())
     print("VarveBrokerDown fired %.1f s after the kill" % (time.monotonic() - begin))
     down = {instance for name, instance in prometheus.firing() if name == "VarveBrokerDown"}
     assert down == {cluster.http[2]}, down
     poll("VarveUnderReplicated fires", lambda: ("VarveUnderReplicated", "") in prometheus.firing())
-    cluster.start(2)
-    cluster.await_ready(2)
+    cluster.brokers[2].start()
+    cluster.brokers[2].await_ready()
     poll("both alerts end", lambda: not {name for name, _ in prometheus.firing()} &
          {"VarveBrokerDown", "VarveUnderReplicated"})
     print("both alerts ended %.1f s after the kill" % (time.monotonic() - begin))
 
 
 def use(cluster):
-    missing = cluster.run("topic", "describe", "missing")
+    missing = subprocess.run([VARVE, "topic", "describe", "missing", "--server", cluster.servers],
+                             capture_output=True, timeout=60, check=False)
     assert missing.returncode == 3, missing
     cluster.varve("produce", "watched", stdin="".join("record %d\n" % i for i in range(1000)))
     assert len(cluster.varve("consume", "watched", "-e", "-f", "%v\\n").splitlines()) >= 1000
 
 
-def main():
-    for program in ("prometheus", "promtool"):
-        if shutil.which(program) is None:
-            print("SKIP: monitoring: %s is not installed" % program)
-            return 77
-    shutil.rmtree(DIRECTORY, ignore_errors=True)
-    rules = load_rules()
-    with local_brokers.Cluster(VARVED, VARVE, DIRECTORY) as cluster, Prometheus(
-            os.path.join(DIRECTORY, "prometheus"), list(cluster.http.values()), rules) as prometheus:
+def check_all(cluster, rules):
+    store = os.path.join(DIRECTORY, "prometheus")
+    with Prometheus(store, list(cluster.http.values()), rules) as prometheus:
         cluster.varve("topic", "create", "watched", "--partitions", "3")
         poll("Prometheus scrapes all brokers", lambda: len(prometheus.query("up == 1")) == 3)
         use(cluster)
@@ -246,6 +259,19 @@ def main():
         check_names(live, dashboard_expressions() + rule_expressions(rules))
         check_dashboard(prometheus)
         check_broker_down(cluster, prometheus)
+
+
+def main():
+    for program in ("prometheus", "promtool"):
+        if shutil.which(program) is None:
+            print("SKIP: monitoring: %s is not installed" % program)
+            return 77
+    cluster = LocalCluster(VARVED, VARVE, DIRECTORY)
+    try:
+        cluster.start()
+        check_all(cluster, load_rules())
+    finally:
+        cluster.kill()
     print("5 passed, 0 failed, 0 skipped")
     return 0
 
