@@ -112,6 +112,8 @@ struct Question {
     const Nanos timeout =
         std::min<Nanos>(core.options().request_timeout.count() * kMillisecond, kMostPatience);
     deadline = core.Now() + timeout;
+    if (address.empty())
+      return answer->Set(client::Error(Reason::UNAVAILABLE, "its address is not known yet"));
     core.CallAt(address, method, request, reply, timeout,
                 [into = answer](const Status& status, const std::string&) { into->Set(status); });
   }
@@ -181,7 +183,8 @@ struct Known {
   std::vector<BrokerStatus> brokers;
 };
 
-// Whom to ask. A broker that names no address of its own is where it was dialled.
+// Whom to ask. A broker that names no address of its own is where it was dialled; of another one
+// that joined a moment ago it may not be known yet.
 Result<Known> FindBrokers(const std::shared_ptr<ClientCore>& core) {
   auto reply = std::make_shared<wire::GetClusterReply>();
   auto answer = std::make_shared<Answer<std::pair<Status, std::string>>>();
@@ -200,7 +203,8 @@ Result<Known> FindBrokers(const std::shared_ptr<ClientCore>& core) {
   for (const wire::Broker& broker : reply->brokers()) {
     BrokerStatus& each = out.brokers.emplace_back();
     each.node = broker.node();
-    each.address = broker.address().empty() ? got->second : broker.address();
+    each.address = broker.address();
+    if (each.address.empty() && each.node == reply->answering_node()) each.address = got->second;
   }
   return out;
 }

@@ -209,6 +209,8 @@ class Partition final : private raft::GroupListener {
   [[nodiscard]] std::vector<ReplicaStatus> DescribeMembers(
       const std::vector<ReplicaId>& placed) const;
   [[nodiscard]] uint64_t BytesAbove(Index match) const;
+  [[nodiscard]] std::optional<MonoTime> LeaderlessSince() const;
+  [[nodiscard]] std::string WhyLeaderless() const;
   [[nodiscard]] std::optional<MonoTime> NotCurrentSince(ReplicaId follower) const;
   void AddReplicationConditions(MonoTime now, std::vector<Condition>* out);
   // partition_trim.cc

@@ -200,6 +200,27 @@ PartitionStatus Partition::Describe(const std::vector<ReplicaId>& placed) {
   return out;
 }
 
+// A learner holds no elections: it would follow a dead leader for ever.
+std::optional<MonoTime> Partition::LeaderlessSince() const {
+  const NodeId leader = raft_->core().leader().node;
+  if (leaderless_since_ || leader == NodeId{} || leader == options_.self.node ||
+      peers_ == nullptr || view_.IsLive(leader))
+    return leaderless_since_;
+  return view_.LostSince(leader).value_or(role_since_);
+}
+
+std::string Partition::WhyLeaderless() const {
+  const raft::Core& core = raft_->core();
+  if (core.role() == raft::Role::kLeader)
+    return StrCat("node ", options_.self.node, " was elected in term ", leader_epoch(),
+                  " and has committed nothing in it: no majority acknowledges");
+  if (!core.leader().empty())
+    return StrCat("the leader that node ", options_.self.node, " knows, node ", core.leader().node,
+                  ", is not heard, and nobody has taken over");
+  return StrCat("node ", options_.self.node, " hears no leader in term ", leader_epoch(),
+                ": no majority of its voters is reachable from here");
+}
+
 // --- Conditions
 // -----------------------------------------------------------------------------------
 
@@ -222,15 +243,8 @@ void Partition::AddConditions(std::vector<Condition>* out) {
         options_.self.node);
   }
   if (stopped_) return;
-  if (leaderless_since_ && now - *leaderless_since_ > kLeaderlessPatience) {
-    const bool leads = raft_->core().role() == raft::Role::kLeader;
-    add(ConditionCode::kLeaderless, *leaderless_since_,
-        leads ? StrCat("node ", options_.self.node, " was elected in term ", leader_epoch(),
-                       " and has committed nothing in it: no majority acknowledges")
-              : StrCat("node ", options_.self.node, " hears no leader in term ", leader_epoch(),
-                       ": no majority of its voters is reachable from here"),
-        NodeId{});
-  }
+  if (const auto since = LeaderlessSince(); since && now - *since > kLeaderlessPatience)
+    add(ConditionCode::kLeaderless, *since, WhyLeaderless(), NodeId{});
   if (raft_->core().role() == raft::Role::kLeader) AddReplicationConditions(now, out);
 }
 

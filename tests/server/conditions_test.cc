@@ -188,6 +188,31 @@ TEST_F(ConditionsTest, WithoutAMajorityAPartitionIsLeaderless) {
   EXPECT_GT(bounded.conditions_total, 3u);
 }
 
+// Learners hold no elections: they would follow a dead leader for ever.
+TEST(ConditionsOfLearnersTest, ALeaderThatIsNotHeardIsNone) {
+  SimCluster cluster(22, 3);
+  ASSERT_TRUE(cluster.AwaitReady());
+  const size_t founder = *cluster.Controller();
+  const size_t learner = (founder + 1) % 3;
+  cluster.node(founder).Crash();
+  bool votes = true;
+  cluster.OnReplica(learner, kMetadataGroup, [&](Partition* metadata) {
+    const auto& voters = metadata->core().log().configuration().voters;
+    votes = voters.size() > 1;
+  });
+  ASSERT_FALSE(votes) << "it is a voter by now; another seed shows what is meant";
+  cluster.scheduler.RunFor(8 * kSecond);
+  const auto reply = cluster.Ask(learner, &BrokerService::DescribeBroker, DescribeBrokerRequest{});
+  ASSERT_TRUE(reply.ok());
+  const auto leaderless =
+      std::find_if(reply->conditions.begin(), reply->conditions.end(),
+                   [](const auto& c) { return c.code == ConditionCode::kLeaderless; });
+  ASSERT_NE(leaderless, reply->conditions.end()) << Causes(*reply);
+  EXPECT_EQ(leaderless->group, kMetadataGroup);
+  EXPECT_GT(leaderless->age, 6 * kSecond);
+  EXPECT_LT(leaderless->age, 9 * kSecond);
+}
+
 TEST_F(ConditionsTest, APartitionWhoseOnlyBrokerDiedIsLeaderlessForEverybody) {
   ASSERT_TRUE(cluster.CreateTopic("t", 1, 1).ok());
   cluster.scheduler.RunFor(2 * kSecond);
