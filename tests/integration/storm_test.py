@@ -170,8 +170,9 @@ def report_gaps(faults, acknowledged):
             assert answer, "partition %d never went on after a %s" % (partition, kind)
             gaps[kind].append((answer - begin) / 1e9)
             if gaps[kind][-1] > BUDGET[kind]:
-                print("%s of broker %d at %.3f: partition %d went on after %.3f s"
-                      % (kind, victim, begin / 1e9, partition, gaps[kind][-1]))
+                print("%s of broker %d at %.3f, done within %.3f s: partition %d went on after %.3f s"
+                      % (kind, victim, begin / 1e9, (done - begin) / 1e9, partition,
+                         gaps[kind][-1]))
     for kind, values in gaps.items():
         struck = sum(fault[0] == kind for fault in faults)
         assert struck == FAULTS[kind], (kind, struck)
