@@ -82,9 +82,13 @@ void BrokerPeers::JudgeSelf(NodeId from, const storage::PeerMark& remembered) {
   if (!finding.suspect()) return;
   suspect_ = true;
   const std::string why = StrCat("node ", from, " remembers more: ", finding.why);
-  parts_.directory.MarkAllSuspect(why, remembered, [](const absl::Status&) {});
+  // Told once it is durable: whoever hears of it may end the process.
+  parts_.directory.MarkAllSuspect(
+      why, remembered,
+      [report = parts_.report_image, node = parts_.self.node, why](const absl::Status&) {
+        if (report) report(node, why);
+      });
   parts_.host.ForEach([](Partition& partition) { partition.MakeSuspect(); });
-  if (parts_.report_image) parts_.report_image(parts_.self.node, why);
 }
 
 std::string BrokerPeers::NoteFor(NodeId node) {

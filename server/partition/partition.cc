@@ -100,10 +100,7 @@ void Partition::Append(FrameBuffer batch, uint32_t records, AppendDone done,
     return Reply(std::move(done), std::move(suspect));
   if (raft_->core().role() != raft::Role::kLeader)
     return Reply(std::move(done), view_.NotLeader(options_.group));
-  const auto wanted =
-      options_.group < kFirstTopicGroup ? storage::SpaceClass::kSystem : storage::SpaceClass::kData;
-  if (absl::Status full = directory_.Admit(wanted); !full.ok())
-    return Reply(std::move(done), std::move(full));
+  if (absl::Status full = CheckRoom(); !full.ok()) return Reply(std::move(done), std::move(full));
   waiting_for_room_.push_back({std::move(batch), records, std::move(done), expected_term});
   AdmitWaiting();
 }

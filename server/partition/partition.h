@@ -93,6 +93,7 @@ class Partition final : private raft::GroupListener {
   void Hear(const raft::PeerNews& news);
   // The disk stalls, or is full, or is not any more.
   void SetDiskSlow(bool slow);
+  // Full: asked again while it lasts, so that the lead goes where there is room.
   void SetDiskFull(bool full);
   // Lets another replica lead, if this one does and there is one that can.
   void HandOver();
@@ -188,6 +189,10 @@ class Partition final : private raft::GroupListener {
   void OnRefusedMessage(const raft::RefusedMessage& refused) override;
   void CountCommit(MonoTime begun);
 
+  // partition_room.cc
+  [[nodiscard]] storage::SpaceClass space_class() const;
+  void LeadWhereRoomIs();
+  absl::Status CheckRoom();
   // partition_install.cc
   [[nodiscard]] std::optional<raft::InstallPoint> MakeInstallPoint(Index at_least) const;
   void ServePiece(const raft::PieceRequest& request);

@@ -31,7 +31,6 @@ void Partition::ReceivePiece(raft::PieceMessage piece) {
 }
 
 void Partition::SetDiskSlow(bool slow) { raft_->Give(raft::DiskSlow{slow}); }
-void Partition::SetDiskFull(bool full) { raft_->Give(raft::DiskFull{full}); }
 
 void Partition::HandOver() {
   if (raft_->core().role() == raft::Role::kLeader) raft_->Give(raft::Transfer{});

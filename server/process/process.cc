@@ -191,7 +191,7 @@ void BrokerProcess::LogRecovery() const {
 absl::Status BrokerProcess::StartBroker() {
   broker_->Start([this](absl::Status status) {
     std::lock_guard lock(mutex_);
-    started_ = std::move(status);
+    if (!started_) started_ = std::move(status);
     changed_.notify_all();
   });
   std::unique_lock lock(mutex_);
@@ -264,7 +264,7 @@ void BrokerProcess::WatchUntilStop() {
                        "correct the clock")
               : "the wall clock agrees with the other brokers again: records are taken");
     const absl::Status space = broker_->directory().AdmitData();
-    if (full != !space.ok())
+    if (full || !space.ok())
       broker_->partitions().ForEach([full = !space.ok()](Partition& p) { p.SetDiskFull(full); });
     if (std::exchange(full, !space.ok()) != full)
       Log(full ? LogLevel::kWarn : LogLevel::kInfo, "storage",

@@ -51,6 +51,7 @@ class BrokerProcess {
   // process_cluster.cc. Prepares the ways to other brokers; for a new directory finds out its
   // cluster, blocking until that is known (true).
   absl::Status CheckCluster(ClusterId ours);
+  void GiveUpStarting(const std::string& why);
   absl::StatusOr<bool> EnterCluster(BrokerOptions* options);
   // A start that ended between the directory and its place in the cluster is gone on with.
   absl::Status GoOnEntering();

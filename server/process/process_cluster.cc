@@ -87,15 +87,24 @@ absl::Status BrokerProcess::CheckCluster(ClusterId ours) {
   return promise.get_future().get();
 }
 
+// Without metadata that counts it would never be ready.
+void BrokerProcess::GiveUpStarting(const std::string& why) {
+  std::lock_guard lock(mutex_);
+  if (started_) return;
+  started_ = MakeErrorText(Reason::REPLICA_SUSPECT, why);
+  changed_.notify_all();
+}
+
 absl::StatusOr<bool> BrokerProcess::EnterCluster(BrokerOptions* options) {
   options->peer_client = peer_client_.get();
   options->make_transport = [this](const storage::DataDirectory& directory) {
     return MakeTransport(directory);
   };
-  options->report_image = [](NodeId node, const std::string& why) {
+  options->report_image = [this](NodeId node, const std::string& why) {
     Log(LogLevel::kError, "storage",
         "a data directory went back in time: its replicas neither vote nor acknowledge",
         {{"node", node.value()}, {"because", why}});
+    if (NodeId(static_cast<uint32_t>(config_.Number("node_id"))) == node) GiveUpStarting(why);
   };
   absl::StatusOr<storage::DirectoryGlance> glance =
       storage::GlanceAtDirectory(RealFileSystem(), view_.data_dir);

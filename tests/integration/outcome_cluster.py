@@ -136,6 +136,9 @@ class Cluster:
         return self
 
     def __exit__(self, *_):
+        self.kill_all()
+
+    def kill_all(self):
         for broker in self.brokers.values():
             if broker.runs():
                 broker.kill()
