@@ -160,6 +160,19 @@ TEST_F(ProducerFaultTest, ASilentBrokerIsLeftForTheLeaderThatTheClusterNames) {
   EXPECT_GE(producer.stats().possible_duplicates, 1u);
 }
 
+TEST_F(ProducerFaultTest, ABrokerThatKnowsOfNoLeaderIsNotAskedForEver) {
+  FakeBroker connected;
+  connected.AddTopic("t", 2);
+  broker_.KnowNoLeader();
+  Producer producer =
+      *Producer::Create(*Client::Create({.bootstrap = {broker_.address(), connected.address()},
+                                         .retry_backoff = milliseconds(1),
+                                         .retry_backoff_max = milliseconds(20)}),
+                        {.delivery_timeout = seconds(10)});
+  EXPECT_TRUE(producer.SendSync({.topic = "t", .partition = 0, .value = "a"}).ok());
+  EXPECT_EQ(connected.Values("t", 0), std::vector<std::string>{"a"});
+}
+
 TEST_F(ProducerFaultTest, ASilentBrokerThatStillLeadsIsWaitedFor) {
   Producer producer = Make();
   ASSERT_TRUE(producer.SendSync({.topic = "t", .partition = 0, .value = "warm"}).ok());

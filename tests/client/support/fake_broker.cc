@@ -147,6 +147,11 @@ void FakeBroker::Advertise(const std::string& address) {
   advertised_ = address;
 }
 
+void FakeBroker::KnowNoLeader() {
+  std::lock_guard lock(mutex_);
+  leader_known_ = false;
+}
+
 void FakeBroker::FailTopicCalls(Reason reason) {
   std::lock_guard lock(mutex_);
   topic_failure_ = reason;
@@ -207,7 +212,7 @@ void FakeBroker::Describe(const std::string& name, const Topic& topic, v1::Topic
   for (uint32_t i = 0; i < topic.partitions.size(); ++i) {
     v1::Partition* partition = out->add_partitions();
     partition->set_partition(i);
-    partition->set_leader_node(1);
+    partition->set_leader_node(leader_known_ ? 1 : 0);
     partition->set_high_watermark(topic.partitions[i].next_offset);
     partition->set_log_start(topic.partitions[i].log_start);
   }

@@ -59,6 +59,8 @@ class FakeBroker {
   void SetProduceCredit(int64_t bytes, int64_t records);
   // The address that GetCluster tells.
   void Advertise(const std::string& address);
+  // As a broker that is cut off from the others: it answers, and knows of no leader.
+  void KnowNoLeader();
   // GetTopic and the topic's other calls fail with this until OK is set.
   void FailTopicCalls(Reason reason);
   // Moves every produce stream to another broker.
@@ -118,6 +120,7 @@ class FakeBroker {
   size_t faults_left_ = 0;
   ProduceFault fault_;
   bool hold_acks_ = false;
+  bool leader_known_ = true;
   bool stopping_ = false;
   bool stale_after_seek_ = false;
   int64_t produce_credit_bytes_ = 64 << 20;
