@@ -112,6 +112,27 @@ class LocalCluster:
         assert done.returncode == 0, (arguments, done.returncode, done.stdout[-2000:], done.stderr)
         return done.stdout
 
+    def await_healthy(self, seconds=30):
+        """Until `varve doctor` finds nothing wrong."""
+        deadline = time.monotonic() + seconds
+        while True:
+            done = subprocess.run([self.varve_path, "doctor", "--server", self.servers], text=True,
+                                  capture_output=True, timeout=60, check=False)
+            if done.returncode == 0:
+                return
+            assert time.monotonic() < deadline, (done.returncode, done.stdout, done.stderr)
+            time.sleep(0.2)
+
+    def await_leaders(self, topic, seconds=20):
+        """The leading node of each partition, once all have one."""
+        deadline = time.monotonic() + seconds
+        while True:
+            leaders = self.leaders(topic)
+            if all(leaders):
+                return leaders
+            assert time.monotonic() < deadline, leaders
+            time.sleep(0.05)
+
     def leaders(self, topic):
         """The leading node of each partition, 0 where none is known."""
         described = json.loads(self.varve("topic", "describe", topic, "-o", "json"))[0]

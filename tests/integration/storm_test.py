@@ -81,12 +81,12 @@ class Storm:
         kinds = [kind for kind, count in FAULTS.items() for _ in range(count)]
         self.draw.shuffle(kinds)
         for kind in kinds:
-            time.sleep(self.draw.uniform(0.3, 0.9))
+            time.sleep(self.draw.uniform(0.2, 0.7))
             self.strike(kind)
 
     def strike(self, kind):
-        leaders = self.cluster.leaders("t")
-        victim = self.draw.choice(sorted({node for node in leaders if node}))
+        leaders = self.cluster.await_leaders("t")
+        victim = self.draw.choice(sorted(set(leaders)))
         hit = [p for p, node in enumerate(leaders) if node == victim]
         begin = time.monotonic_ns()
         heal = getattr(self, kind)(victim)
@@ -100,7 +100,7 @@ class Storm:
         broker.kill()
 
         def heal():
-            time.sleep(self.draw.uniform(0, 0.5))
+            time.sleep(self.draw.uniform(0, 0.3))
             broker.start()
             self.relay.know(victim, broker.process.pid)
             broker.await_ready()
@@ -111,7 +111,7 @@ class Storm:
         process.send_signal(signal.SIGSTOP)
 
         def heal():
-            time.sleep(self.draw.uniform(0, 1.0))
+            time.sleep(self.draw.uniform(0, 0.7))
             process.send_signal(signal.SIGCONT)
         return heal
 
@@ -122,7 +122,7 @@ class Storm:
         self.relay.cut(self.draw.choice([deaf, mute, deaf + mute]))
 
         def heal():
-            time.sleep(self.draw.uniform(0, 1.0))
+            time.sleep(self.draw.uniform(0, 0.7))
             self.relay.heal()
         return heal
 
@@ -217,8 +217,8 @@ def main():
         storm = Storm(cluster, relay, recorder)
         storm.run()
         recorder.await_progress(range(PARTITIONS))
-        time.sleep(0.5)
         end = time.monotonic_ns()
+        cluster.await_healthy()
         recorder.finish()
         for problem in recorder.told["problems"]:
             print("client:", problem)
