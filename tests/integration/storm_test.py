@@ -15,6 +15,7 @@ import threading
 import time
 
 from local_cluster import NODES, LocalCluster
+from overlapping_faults import OverlappingFaults
 from peer_relay import PeerRelay
 from replica_sequences import compare_replicas
 
@@ -22,6 +23,7 @@ VARVED, VARVE, RECORDER, CHECKER, DIRECTORY = sys.argv[1:6]
 SEED = int(os.environ.get("VARVE_SEED", "1"))
 SLOW = bool(os.environ.get("VARVE_SLOW"))
 FAULTS = {"kill": 200, "stop": 50, "cut": 50} if SLOW else {"kill": 15, "stop": 3, "cut": 3}
+OVERLAPS = 60 if SLOW else 2
 SECONDS_PER_FAULT = 3.0
 RATE = 1600            # records/s offered
 WANTED_RATE = 1000     # acknowledged between faults
@@ -83,6 +85,17 @@ class Storm:
         for kind in kinds:
             time.sleep(self.draw.uniform(0.2, 0.7))
             self.strike(kind)
+
+    def overlap(self):
+        """Behind the counted faults, some that meet."""
+        faults = OverlappingFaults(self.cluster, self.relay, self.draw)
+        for _ in range(OVERLAPS):
+            begin = time.monotonic()
+            name = faults.strike()
+            healed = time.monotonic()
+            self.recorder.await_progress(range(PARTITIONS))
+            print("%s: %.2f s, then %.2f s until all partitions went on"
+                  % (name, healed - begin, time.monotonic() - healed))
 
     def strike(self, kind):
         leaders = self.cluster.await_leaders("t")
@@ -218,6 +231,7 @@ def main():
         storm.run()
         recorder.await_progress(range(PARTITIONS))
         end = time.monotonic_ns()
+        storm.overlap()
         cluster.await_healthy()
         recorder.finish()
         for problem in recorder.told["problems"]:
