@@ -8,6 +8,7 @@ namespace {
 
 constexpr uint8_t kSegmentStartType = 1;
 constexpr uint8_t kTrimType = 2;
+constexpr uint8_t kRecordedLossType = 5;
 constexpr uint8_t kMetaVersion = 1;
 constexpr size_t kMetaHeaderBytes = 4;
 constexpr size_t kEpochStartBytes = 24;
@@ -82,14 +83,27 @@ absl::StatusOr<MetaBody> GetTrim(ByteReader* in) {
   return MetaBody(Trim{log_start});
 }
 
+absl::StatusOr<MetaBody> GetRecordedLoss(ByteReader* in) {
+  RecordedLoss out;
+  out.end = Index{in->Get<uint64_t>()};
+  out.term = Term{in->Get<uint64_t>()};
+  out.recovery_number = in->Get<uint64_t>();
+  if (in->ok() && (out.term > kMaxTerm || out.recovery_number == 0))
+    return MakeError(Reason::DATA_LOSS, "recorded loss in term ", out.term, " with number ",
+                     out.recovery_number);
+  return MetaBody(out);
+}
+
 absl::StatusOr<MetaBody> GetBody(uint8_t type, uint8_t version, ByteReader* in) {
   if (type == 0 || version == 0) {
     return MakeError(Reason::DATA_LOSS, "meta entry of type ", +type, " version ", +version);
   }
-  if (type > kTrimType || version > kMetaVersion) {
+  const bool known = type == kSegmentStartType || type == kTrimType || type == kRecordedLossType;
+  if (!known || version > kMetaVersion) {
     return MakeError(Reason::UNSUPPORTED_FEATURE, "meta entry of type ", +type, " version ",
                      +version, " comes from a newer varve");
   }
+  if (type == kRecordedLossType) return GetRecordedLoss(in);
   return type == kSegmentStartType ? GetSegmentStart(in) : GetTrim(in);
 }
 
@@ -100,6 +114,11 @@ std::string EncodeMeta(const MetaBody& body) {
   ByteWriter out(&bytes);
   if (const auto* start = std::get_if<SegmentStart>(&body)) {
     PutSegmentStart(*start, &out);
+  } else if (const auto* loss = std::get_if<RecordedLoss>(&body)) {
+    PutMetaHeader(kRecordedLossType, &out);
+    out.Put(loss->end.value());
+    out.Put(loss->term.value());
+    out.Put(loss->recovery_number);
   } else {
     PutMetaHeader(kTrimType, &out);
     out.Put(std::get<Trim>(body).log_start.value());

@@ -48,8 +48,17 @@ struct Trim {
   bool operator==(const Trim&) const = default;
 };
 
-// Numbers 3 (property change), 4 (producer expiry) and 5 (recorded loss) are reserved.
-using MetaBody = std::variant<SegmentStart, Trim>;
+// An operator let the log go on with one survivor of several voters: what others had acknowledged
+// behind `end` may be lost.
+struct RecordedLoss {
+  Index end;                     // last entry of the survivor
+  Term term;                     // that it knew
+  uint64_t recovery_number = 0;  // of its directory from then on
+  bool operator==(const RecordedLoss&) const = default;
+};
+
+// Numbers 3 (property change) and 4 (producer expiry) are reserved.
+using MetaBody = std::variant<SegmentStart, Trim, RecordedLoss>;
 
 std::string EncodeMeta(const MetaBody& body);
 // DATA_LOSS for bytes that are no valid body; UNSUPPORTED_FEATURE for a type this version does not

@@ -16,7 +16,9 @@ constexpr Nanos kJoinTimeout = 5 * kSecond;
 
 BrokerPeers::BrokerPeers(BrokerPeersParts parts)
     : parts_(std::move(parts)),
-      hub_({.self = parts_.self.node, .process_epoch = parts_.directory.process_epoch()},
+      hub_({.self = parts_.self.node,
+            .process_epoch = parts_.directory.process_epoch(),
+            .recovery_number = parts_.directory.recovery_number()},
            parts_.transport, parts_.host, static_cast<raft::PeerHubListener&>(*this), parts_.home,
            parts_.clock, parts_.shards),
       self_(std::make_shared<BrokerPeers*>(this)) {}
@@ -58,6 +60,12 @@ void BrokerPeers::OnHeartbeat(NodeId from, const raft::NodeHeartbeat& heartbeat)
   const auto note = DecodeMarkNote(heartbeat.note, from, parts_.self.node);
   if (!note.ok()) return;
   directories_[from] = note->said.now.directory;
+  if (heartbeat.recovery_number > parts_.directory.recovery_number())
+    return StopForGood(
+        StrCat("node ", from,
+               " says that the cluster went on without this broker (recovery number ",
+               heartbeat.recovery_number, ", here ", parts_.directory.recovery_number(), ")"),
+        {});
   if (note->remembered.complete()) JudgeSelf(from, note->remembered);
   const storage::MarkFinding finding = parts_.directory.NotePeer(note->said);
   if (!finding.suspect()) {
@@ -79,12 +87,16 @@ void BrokerPeers::JudgeClock() {
 void BrokerPeers::JudgeSelf(NodeId from, const storage::PeerMark& remembered) {
   if (suspect_) return;
   const storage::MarkFinding finding = parts_.directory.JudgeSelf(remembered);
-  if (!finding.suspect()) return;
-  suspect_ = true;
-  const std::string why = StrCat("node ", from, " remembers more: ", finding.why);
+  if (finding.suspect())
+    StopForGood(StrCat("node ", from, " remembers more: ", finding.why), remembered);
+}
+
+// No replica of this directory takes part any more.
+void BrokerPeers::StopForGood(const std::string& why, const storage::PeerMark& evidence) {
+  if (std::exchange(suspect_, true)) return;
   // Told once it is durable: whoever hears of it may end the process.
   parts_.directory.MarkAllSuspect(
-      why, remembered,
+      why, evidence,
       [report = parts_.report_image, node = parts_.self.node, why](const absl::Status&) {
         if (report) report(node, why);
       });
@@ -139,8 +151,9 @@ void BrokerPeers::Join(JoinRequest request, Reply<JoinReply> reply) {
               if (!epoch.ok()) return reply(epoch.status());
               if (*self == nullptr)
                 return reply(MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
-              reply(JoinReply{(*self)->parts_.directory.identity().cluster, *epoch,
-                              (*self)->parts_.view.brokers()});
+              const storage::DataDirectory& directory = (*self)->parts_.directory;
+              reply(JoinReply{directory.identity().cluster, *epoch, (*self)->parts_.view.brokers(),
+                              directory.recovery_number()});
             });
       });
 }

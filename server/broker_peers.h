@@ -66,6 +66,7 @@ class BrokerPeers final : public PeerService, private raft::PeerHubListener {
   void OnLiveness(NodeId node, bool live) override;
   std::string NoteFor(NodeId node) override;
   void JudgeClock();
+  void StopForGood(const std::string& why, const storage::PeerMark& evidence);
   void JudgeSelf(NodeId from, const storage::PeerMark& remembered);
 
   void ArmRegistration(Nanos wait);

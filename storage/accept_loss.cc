@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/error.h"
+#include "common/meta_entry.h"
 #include "storage/format/file_header.h"
 #include "storage/journal_files.h"
 #include "storage/overlay_file_system.h"
@@ -69,14 +70,29 @@ absl::StatusOr<std::optional<Rest>> FindRest(const ReplicaFiles& files) {
   return std::optional<Rest>();
 }
 
+// Those who would have to be asked, but for this node.
+std::vector<ReplicaId> OtherVoters(const Configurations& configurations, NodeId node) {
+  std::vector<ReplicaId> out;
+  const auto add = [&](const Configuration& configuration) {
+    for (const auto* voters : {&configuration.voters, &configuration.outgoing})
+      for (const ReplicaId voter : *voters)
+        if (voter.node != node && std::find(out.begin(), out.end(), voter) == out.end())
+          out.push_back(voter);
+  };
+  add(configurations.committed.configuration);
+  if (configurations.uncommitted) add(configurations.uncommitted->configuration);
+  return out;
+}
+
 bool IsSoleVoter(const Configurations& configurations, NodeId node) {
   const Configuration& now = configurations.committed.configuration;
   return !configurations.uncommitted && now.outgoing.empty() && now.voters.size() == 1 &&
          now.voters[0].node == node;
 }
 
-absl::StatusOr<ReplicaLoss> LossOf(const ReplicaFiles& files, NodeId node) {
+absl::StatusOr<ReplicaLoss> LossOf(const ReplicaFiles& files, NodeId node, LossScope scope) {
   ReplicaLoss loss;
+  if (scope == LossScope::kOnlySurvivor) loss.lost_voters = OtherVoters(files.configurations, node);
   loss.group = files.group;
   if (!files.suspicion.ok()) loss.why = MessageOf(files.suspicion);
   loss.damaged = files.damaged;
@@ -107,6 +123,42 @@ ReplicaRecord Without(ReplicaRecord record, const Rest& rest) {
   return record;
 }
 
+Entry MakeEntry(GroupId group, EntryKind kind, std::string_view payload, Term term, LogEnd* end) {
+  EntryHeader header;
+  header.kind = kind;
+  header.group = group;
+  header.first_index = header.last_index = end->last_index + 1;
+  header.term = term;
+  header.base_offset = end->next_offset;
+  header.last_offset = end->next_offset - 1;
+  header.append_time = end->append_time;
+  Entry entry = FrameBuffer::Copy(payload).Seal(header);
+  *end = {header.last_index, header.term, header.next_offset(), header.append_time};
+  return entry;
+}
+
+// The survivor decides alone from here on: two entries behind its log, which count as committed.
+// The replica keeps its epoch, by which the metadata names it.
+absl::Status AddSurvivor(Segment& active, NodeId node, uint64_t recovery_number,
+                         const ReplicaLoss& loss, ReplicaRecord* record) {
+  Configuration alone;
+  alone.voters = {{node, record->replica_epoch}};
+  ReplicaScalars& scalars = record->scalars;
+  const RecordedLoss recorded{scalars.end.last_index, loss.term, recovery_number};
+  const Term term = scalars.hard_state.term;
+  const std::vector<Entry> entries = {
+      MakeEntry(record->group, EntryKind::kConfig, EncodeConfiguration(alone), term, &scalars.end),
+      MakeEntry(record->group, EntryKind::kMeta, EncodeMeta(recorded), term, &scalars.end)};
+  VARVE_RETURN_IF_ERROR(active.Write(record->sync_point.position, entries));
+  record->configurations = {{entries[0].header.first_index, alone}, std::nullopt};
+  scalars.commit_index = scalars.end.last_index;
+  SyncPoint& point = record->sync_point;
+  for (const Entry& entry : entries) point.position += entry.frame.size();
+  point.index = scalars.end.last_index;
+  point.next_offset = scalars.end.next_offset;
+  return absl::OkStatus();
+}
+
 // Derived from the logs, and ahead of one that was cut.
 absl::Status RemoveFold(FileSystem& files, const std::string& path) {
   const auto listed = files.List(path);
@@ -133,7 +185,8 @@ bool LossReport::any_suspect() const {
                      [](const ReplicaLoss& loss) { return loss.suspect(); });
 }
 
-absl::StatusOr<LossReport> ExamineLoss(FileSystem& files, const std::string& path) {
+absl::StatusOr<LossReport> ExamineLoss(FileSystem& files, const std::string& path,
+                                       LossScope scope) {
   VARVE_ASSIGN_OR_RETURN(const OfflineDirectory directory, Take(files, path));
   OverlayFileSystem overlay(files);
   const SegmentContext context{overlay, std::make_shared<FilePool>(overlay, kOpenFiles),
@@ -143,8 +196,8 @@ absl::StatusOr<LossReport> ExamineLoss(FileSystem& files, const std::string& pat
   report.replicas = recovered.replicas.size();
   report.notes = recovered.report.notes;
   for (const auto& [group, replica] : recovered.replicas) {
-    if (replica->suspicion.ok() && replica->damaged.empty()) continue;
-    VARVE_ASSIGN_OR_RETURN(ReplicaLoss loss, LossOf(*replica, directory.identity.node));
+    VARVE_ASSIGN_OR_RETURN(ReplicaLoss loss, LossOf(*replica, directory.identity.node, scope));
+    if (replica->suspicion.ok() && replica->damaged.empty() && !loss.survives()) continue;
     report.losses.push_back(std::move(loss));
   }
   return report;
@@ -167,14 +220,21 @@ absl::Status AcceptLoss(FileSystem& files, const std::string& path, const LossRe
       return MakeError(Reason::DATA_LOSS, "group ", loss.group,
                        " has changed since its loss was reported; nothing was accepted");
     const PlacedSegment& last = at->second->segments[rest->segments - 1];
+    ReplicaRecord after = Without(*record, *rest);
     VARVE_RETURN_IF_ERROR(last.segment->Truncate(rest->position));
+    if (loss.survives())
+      VARVE_RETURN_IF_ERROR(AddSurvivor(*last.segment, directory.identity.node,
+                                        recovered.checkpoint.recovery_number + 1, loss, &after));
     VARVE_RETURN_IF_ERROR(last.segment->SyncData());
     VARVE_RETURN_IF_ERROR(files.SyncDirectory(at->second->directory));
     fold_is_ahead = fold_is_ahead || loss.group < kFirstTopicGroup;
-    recovered.checkpoint.replicas.Put(Without(*record, *rest));
+    recovered.checkpoint.replicas.Put(std::move(after));
   }
   if (fold_is_ahead) VARVE_RETURN_IF_ERROR(RemoveFold(files, JoinPath(path, "fold")));
-  ++recovered.checkpoint.recovery_number;
+  const bool alone = std::any_of(report.losses.begin(), report.losses.end(), [](const auto& loss) {
+    return loss.survives() && loss.acceptable();
+  });
+  if (alone) ++recovered.checkpoint.recovery_number;
   return WriteCheckpoint(files, directory, std::move(recovered.checkpoint), journal_bytes);
 }
 

@@ -27,6 +27,8 @@ struct DataDirectoryOptions {
   NodeId node;
   // The id that a new directory gets; empty: drawn.
   DirectoryId new_directory;
+  // Recovery number of the cluster that a new directory joins.
+  uint64_t new_recovery_number = 0;
   JournalOptions journal;
   size_t dirty_budget_bytes = 64ull << 20;
   // Disk space held back, beyond what the dirty budget may need, for what is not user data; a
@@ -109,6 +111,8 @@ class DataDirectory {
   [[nodiscard]] virtual const DirectoryIdentity& identity() const = 0;
   [[nodiscard]] virtual const RecoveryReport& recovery() const = 0;
   [[nodiscard]] virtual uint64_t process_epoch() const = 0;
+  // How often an operator let the cluster go on without a majority, as this directory knows.
+  [[nodiscard]] virtual uint64_t recovery_number() const = 0;
 
   // --- Marks: how a node that came back from a restored image is found out (docs/recovery.md,
   // "Restored images"). Sent to every peer, with what is remembered of that peer.

@@ -234,6 +234,7 @@ absl::StatusOr<Checkpoint> LocalDirectory::TakeJournal(bool fresh) {
     if (recovered.ok()) {
       report_ = std::move(recovered->report);
       recovered_ = recovered->mark;
+      recovery_number_ = recovered->checkpoint.recovery_number;
       replicas_ = std::move(recovered->replicas);
       for (const auto& [group, replica] : replicas_)
         newest_append_time_ = std::max(newest_append_time_, replica->scalars.end.append_time);
@@ -243,6 +244,7 @@ absl::StatusOr<Checkpoint> LocalDirectory::TakeJournal(bool fresh) {
   report_.created = true;
   Checkpoint state;
   state.process_epoch = 1;
+  state.recovery_number = recovery_number_ = options_.new_recovery_number;
   state.next_file = FileNumber(1);
   state.next_generation = Generation(1);
   return state;

@@ -29,6 +29,7 @@ class LocalDirectory final : public DataDirectory {
   [[nodiscard]] const DirectoryIdentity& identity() const override { return identity_; }
   [[nodiscard]] const RecoveryReport& recovery() const override { return report_; }
   [[nodiscard]] uint64_t process_epoch() const override { return journal_->process_epoch(); }
+  [[nodiscard]] uint64_t recovery_number() const override { return recovery_number_; }
   [[nodiscard]] NodeMarks own_marks() const override;
   MarkFinding NotePeer(const NodeMarks& said) override;
   [[nodiscard]] std::vector<KnownPeer> peer_marks() const override {
@@ -36,6 +37,7 @@ class LocalDirectory final : public DataDirectory {
   }
   void MarkAllSuspect(std::string why, const PeerMark& evidence, PartitionLog::Done done) override;
   [[nodiscard]] std::vector<GroupId> groups() const override;
+  uint64_t recovery_number_ = 0;  // set once, when the directory is opened
   [[nodiscard]] WallTime newest_append_time() const override { return newest_append_time_; }
   absl::StatusOr<std::unique_ptr<PartitionLog>> OpenLog(GroupId group, Executor& shard) override;
   void CreateLog(

@@ -184,7 +184,8 @@ void Formation::OnJoined(absl::StatusOr<JoinReply> reply, int redirects) {
     return std::exchange(done_, nullptr)(MakeError(
         Reason::FOREIGN_DIRECTORY, "the brokers of bootstrap.nodes are cluster ",
         reply->cluster.ToString(), ", and this one belongs to ", options_.cluster.ToString()));
-  Formed formed{false, reply->cluster, reply->metadata_epoch, std::move(reply->brokers)};
+  Formed formed{false, reply->cluster, reply->metadata_epoch, std::move(reply->brokers),
+                reply->recovery_number};
   std::exchange(done_, nullptr)(std::move(formed));
 }
 

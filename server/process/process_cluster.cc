@@ -102,7 +102,7 @@ absl::StatusOr<bool> BrokerProcess::EnterCluster(BrokerOptions* options) {
   };
   options->report_image = [this](NodeId node, const std::string& why) {
     Log(LogLevel::kError, "storage",
-        "a data directory went back in time: its replicas neither vote nor acknowledge",
+        "a data directory is behind what others know: its replicas neither vote nor acknowledge",
         {{"node", node.value()}, {"because", why}});
     if (NodeId(static_cast<uint32_t>(config_.Number("node_id"))) == node) GiveUpStarting(why);
   };
@@ -120,6 +120,7 @@ absl::StatusOr<bool> BrokerProcess::EnterCluster(BrokerOptions* options) {
   VARVE_ASSIGN_OR_RETURN(Formed entry,
                          FormCluster(*glance, directory.new_directory, directory.expected_cluster));
   if (!entry.founds) directory.expected_cluster = entry.cluster;
+  directory.new_recovery_number = entry.recovery_number;
   options->entry = {entry.founds, entry.metadata_epoch, std::move(entry.known)};
   return true;
 }

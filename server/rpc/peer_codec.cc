@@ -139,6 +139,7 @@ absl::StatusOr<JoinRequest> FromProto(const pb::JoinRequest& in) {
 void ToProto(const JoinReply& in, pb::JoinReply* out) {
   out->set_cluster_id(BytesOf(in.cluster));
   out->set_metadata_epoch(in.metadata_epoch.value());
+  out->set_recovery_number(in.recovery_number);
   for (const BrokerInfo& broker : in.brokers) ToProto(broker, out->add_brokers());
 }
 
@@ -146,6 +147,7 @@ absl::StatusOr<JoinReply> FromProto(const pb::JoinReply& in) {
   JoinReply out;
   VARVE_RETURN_IF_ERROR(ReadId(in.cluster_id(), "cluster_id", &out.cluster));
   out.metadata_epoch = ReplicaEpoch(in.metadata_epoch());
+  out.recovery_number = in.recovery_number();
   VARVE_RETURN_IF_ERROR(ReadBrokers(in.brokers(), &out.brokers));
   return out;
 }

@@ -43,6 +43,7 @@ struct JoinReply {
   ClusterId cluster;
   ReplicaEpoch metadata_epoch;  // of this broker's replica of the metadata log
   std::vector<BrokerInfo> brokers;
+  uint64_t recovery_number = 0;  // of the cluster; a new directory begins with it
 };
 
 // Thread-safe. Answers come on any executor, never from within the call.

@@ -84,7 +84,7 @@ def restored_image(cluster):
         broker.start()
         code = broker.await_ready()
         if code is None:  # it was ready before the first of the others was heard
-            await_true("the image is found out", lambda: "went back in time" in broker.log())
+            await_true("the image is found out", lambda: "is behind what others know" in broker.log())
             broker.kill()
         else:
             assert code == 10, broker.log()[-2000:]
@@ -117,6 +117,42 @@ def foreign_cluster(cluster):
     os.rename(broker.data + ".own", broker.data)
     broker.start()
     assert broker.await_ready() is None, broker.log()[-2000:]
+
+
+def recover(broker, *options):
+    return subprocess.run([VARVED, "recover", broker.data, *options], capture_output=True,
+                          text=True, timeout=60, check=False)
+
+
+def majority_lost(cluster):
+    """The survivor goes on alone by an operator's decision; the lost come back only emptied."""
+    cluster.varve("topic", "create", "majority", "--partitions", "1")
+    cluster.produce("majority", ["kept"])
+    # What is committed is on the survivor, too.
+    await_true("equal logs", lambda: "behind" not in cluster.varve("topic", "describe", "majority"))
+    for broker in cluster.brokers.values():
+        broker.kill()
+    survivor, lost = cluster.brokers[1], cluster.brokers[2]
+    said = recover(survivor, "--only-survivor")
+    assert said.returncode == 10 and "nothing was changed" in said.stdout, said
+    assert "the voter on node 3 is given up" in said.stdout, said
+    done = recover(survivor, "--only-survivor", "--accept-loss")
+    assert done.returncode == 0, done
+    assert survivor.inspect()["damaged_files"] == 0
+    survivor.start()
+    assert survivor.await_ready() is None, survivor.log()[-2000:]
+    alone = cluster.clients[1]
+    await_produced(cluster, "majority", "alone", alone)
+    assert cluster.read("majority", servers=alone)[0] == "kept"
+    lost.forget_log()
+    lost.start()
+    await_true("the lost one is stopped", lambda: "went on without this broker" in lost.log())
+    if lost.await_ready() is None:
+        lost.kill()
+    lost.wipe()
+    lost.start()
+    assert lost.await_ready() is None, lost.log()[-2000:]
+    await_produced(cluster, "majority", "together", alone)
 
 
 class SmallDisk:
@@ -226,7 +262,7 @@ def main():
     on_small_disks()
     with Cluster(VARVED, VARVE, DIRECTORY) as cluster:
         cluster.start()
-        for outcome in (frozen_leader, foreign_cluster, restored_image):
+        for outcome in (frozen_leader, foreign_cluster, restored_image, majority_lost):
             begin = time.monotonic()
             outcome(cluster)
             print("%-16s %.1f s" % (outcome.__name__, time.monotonic() - begin), flush=True)

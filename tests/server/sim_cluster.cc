@@ -138,6 +138,7 @@ void SimNode::OpenBroker(const Formed* formed) {
   if (formed != nullptr) {
     options.directory.new_directory = self_.directory;
     options.directory.expected_cluster = formed->cluster;
+    options.directory.new_recovery_number = formed->recovery_number;
     options.entry = {formed->founds, formed->metadata_epoch, formed->known};
   }
   auto opened = Broker::Open(*disk_, clock_, *random_, storage::OpenMemoryStateStore(state_disk_),

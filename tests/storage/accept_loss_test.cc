@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "common/error.h"
+#include "common/meta_entry.h"
 #include "storage/format/file_header.h"
 #include "storage/recover_command.h"
 #include "tests/storage/one_log_test.h"
@@ -171,6 +172,55 @@ TEST_F(AcceptLossTest, OfSeveralVotersTheOthersDecide) {
   EXPECT_EQ(Run({"data", "--accept-loss"}), 10);
   EXPECT_THAT(out.str(), HasSubstr("not the sole voter"));
   EXPECT_THAT(out.str(), HasSubstr("nothing was changed"));
+}
+
+Configurations ThreeVoters() {
+  Configurations out;
+  out.committed = {Index{1}, {}};
+  for (const uint32_t node : {1u, 2u, 3u})
+    out.committed.configuration.voters.push_back({NodeId{node}, ReplicaEpoch{1}});
+  return out;
+}
+
+// Two of three brokers are gone for good: the third decides alone, and its log says so.
+TEST_F(AcceptLossTest, TheOnlySurvivorOfThreeVotersGoesOnAlone) {
+  for (const bool suspect : {false, true}) {
+    SCOPED_TRACE(suspect ? "suspect" : "sound");
+    if (suspect) {
+      ASSERT_TRUE(host.Open().ok());
+    }
+    LogWrite write;
+    write.configurations = ThreeVoters();
+    ASSERT_TRUE(host.Write(kGroup, std::move(write)).ok());
+    const LogEnd before = log().end();
+    const Term term = log().hard_state().term;
+    Close();
+    if (suspect) CutTail();
+    const auto snapshot = Snapshot(host.disk, "data");
+    EXPECT_EQ(Run({"data", "--only-survivor"}), 10) << err.str();
+    EXPECT_TRUE(Snapshot(host.disk, "data") == snapshot);
+    EXPECT_THAT(out.str(), HasSubstr("the voter on node 3 is given up"));
+    EXPECT_THAT(out.str(), HasSubstr("nothing was changed"));
+    EXPECT_EQ(Run({"data", "--only-survivor", "--accept-loss"}), 0) << out.str() << err.str();
+    EXPECT_THAT(out.str(), HasSubstr("with this broker alone"));
+    ASSERT_TRUE(host.Open().ok());
+    const Index kept = before.last_index - (suspect ? 1 : 0);
+    EXPECT_TRUE(log().suspicion().ok()) << log().suspicion();
+    EXPECT_EQ(log().end().last_index, kept + 2);
+    EXPECT_EQ(log().commit_index(), kept + 2);
+    EXPECT_EQ(log().hard_state().term.value(), term.value() + kTermsSkippedByLoss);
+    EXPECT_EQ(log().configurations().committed.index, kept + 1);
+    EXPECT_EQ(log().configurations().committed.configuration.voters,
+              (std::vector<ReplicaId>{{NodeId{1}, ReplicaEpoch{1}}}));
+    const auto image = host.Image(kGroup, 1);
+    ASSERT_TRUE(image.ok()) << image.status();
+    const auto body = DecodeMeta(image->entries.back().payload());
+    ASSERT_TRUE(body.ok()) << body.status();
+    const auto* loss = std::get_if<RecordedLoss>(&*body);
+    ASSERT_NE(loss, nullptr);
+    EXPECT_EQ(*loss, (RecordedLoss{kept, term, suspect ? 2u : 1u}));
+    Close();
+  }
 }
 
 // The fold would be ahead of the log.
