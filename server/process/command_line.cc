@@ -93,7 +93,7 @@ std::string HelpText() {
       ": one broker of varve\n\n"
       "  varved --data_dir=DIR [--config=FILE] [--key=value ...]\n"
       "  varved inspect DIR [--json] [--commits] [--no-verify]\n"
-      "  varved recover DIR [--accept-loss]\n\n"
+      "  varved recover DIR [--only-survivor] [--accept-loss]\n\n"
       "  --config=FILE          YAML file with settings (or VARVE_CONFIG)\n"
       "  --print-config         shows every setting and where its value came from\n"
       "  --check-config         checks all settings and exits\n"

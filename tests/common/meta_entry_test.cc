@@ -69,7 +69,7 @@ TEST(MetaEntry, TellsNewerTypesFromDamage) {
     Reason reason;
   } cases[] = {
       {0, 0, Reason::DATA_LOSS},           {0, 3, Reason::UNSUPPORTED_FEATURE},
-      {0, 5, Reason::UNSUPPORTED_FEATURE}, {1, 0, Reason::DATA_LOSS},
+      {0, 6, Reason::UNSUPPORTED_FEATURE}, {1, 0, Reason::DATA_LOSS},
       {1, 2, Reason::UNSUPPORTED_FEATURE}, {2, 1, Reason::DATA_LOSS},
       {11, '\x80', Reason::DATA_LOSS},  // negative offset
   };
@@ -104,6 +104,20 @@ TEST(MetaEntry, KnowsASegmentStartByItsHeader) {
   EXPECT_FALSE(IsSegmentStart(EncodeMeta(Trim{Offset{1}})));
   EXPECT_FALSE(IsSegmentStart(""));
   EXPECT_FALSE(IsSegmentStart("\1"));
+}
+
+TEST(MetaEntry, ARecordedLossIsReadBackAndNothingElse) {
+  const RecordedLoss loss{Index{17}, Term{4}, 2};
+  const std::string bytes = EncodeMeta(loss);
+  const auto body = DecodeMeta(bytes);
+  ASSERT_TRUE(body.ok()) << body.status();
+  EXPECT_EQ(std::get<RecordedLoss>(*body), loss);
+  for (size_t length = 0; length < bytes.size(); ++length)
+    EXPECT_FALSE(DecodeMeta(bytes.substr(0, length)).ok()) << length;
+  EXPECT_FALSE(DecodeMeta(bytes + "x").ok());
+  EXPECT_FALSE(DecodeMeta(EncodeMeta(RecordedLoss{Index{17}, Term{4}, 0})).ok());
+  EXPECT_FALSE(TrimOf(bytes).has_value());
+  EXPECT_FALSE(IsSegmentStart(bytes));
 }
 
 }  // namespace
