@@ -88,6 +88,13 @@ void CheckSeeds(const std::vector<SeedNode>& seeds, NodeId self, ClusterId ours,
   }
 }
 
+std::vector<BrokerInfo> BrokersOf(const std::vector<SeedNode>& seeds) {
+  std::vector<BrokerInfo> out;
+  out.reserve(seeds.size());
+  for (const SeedNode& seed : seeds) out.push_back({seed.node, {}, "", seed.address});
+  return out;
+}
+
 Formation::Formation(FormationOptions options, PeerClient& client, Executor& home,
                      const Clock& clock)
     : options_(std::move(options)),

@@ -24,6 +24,9 @@ struct SeedNode {
 
 // "1@host:9641, 2@host:9641": INVALID_CONFIG unless each node is named once.
 absl::StatusOr<std::vector<SeedNode>> ParseSeeds(std::string_view text);
+// The seeds as brokers to connect to, until the metadata names those that there are. Also for a
+// directory that is in its cluster: its process may have died before it heard of any of it.
+std::vector<BrokerInfo> BrokersOf(const std::vector<SeedNode>& seeds);
 
 // Whether a directory of the cluster `ours` may start among these brokers: FOREIGN_CLUSTER when one
 // of them belongs to another cluster and none to ours. OK also when nobody answers in time: then

@@ -111,6 +111,9 @@ absl::StatusOr<bool> BrokerProcess::EnterCluster(BrokerOptions* options) {
   if (!glance.ok()) return AsOperatorsError(glance.status());
   // A directory without identity that is not empty is damaged: opening it says so.
   if (glance->identity) {
+    VARVE_ASSIGN_OR_RETURN(const std::vector<SeedNode> seeds,
+                           ParseSeeds(config_.Text("bootstrap.nodes")));
+    options->entry.known = BrokersOf(seeds);
     VARVE_RETURN_IF_ERROR(CheckCluster(glance->identity->cluster));
     return false;
   }
