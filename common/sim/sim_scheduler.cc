@@ -14,6 +14,7 @@ struct SimScheduler::ExecutorState {
   std::string name;
   bool alive = true;
   bool stalled = false;
+  bool frozen = false;
   MonoTime last_task;                  // time of the task posted last: later ones never overtake it
   std::deque<EventKey> tasks;          // those waiting, in the order in which they will run
   std::map<TimerId, MonoTime> timers;  // those waiting, with their place in the queue
@@ -52,6 +53,7 @@ class SimExecutor final : public Executor {
   }
   bool Cancel(TimerId timer) override { return scheduler_.CancelTimer(state_, timer); }
   [[nodiscard]] bool InExecutor() const override { return scheduler_.running_ == &state_; }
+  void SetFrozen(bool frozen) { state_.frozen = frozen; }
 
  private:
   SimScheduler& scheduler_;
@@ -122,7 +124,8 @@ void SimScheduler::Drop(ExecutorState& executor) {
 bool SimScheduler::RunNextBy(MonoTime deadline) {
   VARVE_CHECK(running_ == nullptr, "the scheduler is driven from within an event");
   auto next = events_.begin();
-  while (next != events_.end() && next->second.executor->stalled) ++next;
+  while (next != events_.end() && (next->second.executor->stalled || next->second.executor->frozen))
+    ++next;
   if (next == events_.end() || next->first.first > deadline) return false;
   auto node = events_.extract(next);
   Event& event = node.mapped();
@@ -177,6 +180,14 @@ void SimScheduler::Stall(Nanos span) {
   RunFor(span);
   if (stalled != nullptr) stalled->stalled = false;
   running_ = stalled;
+}
+
+void SimScheduler::Freeze(Executor& executor) {
+  static_cast<SimExecutor&>(executor).SetFrozen(true);
+}
+
+void SimScheduler::Thaw(Executor& executor) {
+  static_cast<SimExecutor&>(executor).SetFrozen(false);
 }
 
 void SimScheduler::Trace(std::string_view tag, uint64_t value) {

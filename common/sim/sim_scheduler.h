@@ -75,6 +75,10 @@ class SimScheduler {
   // From within an event: its executor stands still for `span`, as in a call that blocks, while all
   // others run. Otherwise like RunFor.
   void Stall(Nanos span);
+  // The executor runs nothing until Thaw, as a process that was stopped by a signal. From outside
+  // events only; it may be destroyed while frozen.
+  static void Freeze(Executor& executor);
+  static void Thaw(Executor& executor);
 
   // Mixes something else that happened, such as a disk operation, into the hash.
   void Trace(std::string_view tag, uint64_t value);

@@ -14,6 +14,8 @@ constexpr Nanos kCallDelay = 200 * kMicrosecond;
 class SimPeerCalls::Client final : public PeerClient {
  public:
   explicit Client(SimPeerCalls& calls) : calls_(calls) {}
+  // Whose process died hears nothing any more.
+  ~Client() override { *lives_ = false; }
   void Hello(const std::string& address, HelloRequest request, Nanos timeout,
              Reply<HelloReply> reply) override {
     Call(address, &PeerService::Hello, std::move(request), timeout, std::move(reply));
@@ -30,8 +32,8 @@ class SimPeerCalls::Client final : public PeerClient {
     Executor& executor = *calls_.executor_;
     // Answered by whoever is first: the other side or the timeout.
     auto once = std::make_shared<Reply<Answer>>(std::move(reply));
-    const auto answer = [once](absl::StatusOr<Answer> got) {
-      if (*once) std::exchange(*once, nullptr)(std::move(got));
+    const auto answer = [once, lives = lives_](absl::StatusOr<Answer> got) {
+      if (*lives && *once) std::exchange(*once, nullptr)(std::move(got));
     };
     executor.RunAt(calls_.scheduler_.Now() + timeout,
                    [answer] { answer(MakeError(Reason::DEADLINE_EXCEEDED, "no answer in time")); });
@@ -47,6 +49,7 @@ class SimPeerCalls::Client final : public PeerClient {
     });
   }
   SimPeerCalls& calls_;
+  const std::shared_ptr<bool> lives_ = std::make_shared<bool>(true);
 };
 
 std::unique_ptr<PeerClient> SimPeerCalls::NewClient() { return std::make_unique<Client>(*this); }
@@ -69,8 +72,8 @@ SimNode::SimNode(SimScheduler& scheduler, sim::SimNetwork& network, SimPeerCalls
 SimNode::~SimNode() { Crash(); }
 
 void SimNode::Wipe() {
-  disk_ =
-      std::make_unique<SimFileSystem>(&scheduler_, SimFileSystem::Options{.seed = random_->Next()});
+  disk_ = std::make_unique<SimFileSystem>(
+      &scheduler_, SimFileSystem::Options{.seed = random_->Next(), .trace_id = id_.value()});
   state_disk_ = storage::NewMemoryStateDisk();
 }
 
@@ -94,6 +97,7 @@ void SimNode::Start() {
   running_ = true;
   ready_ = false;
   failure_ = absl::OkStatus();
+  waits_for_.clear();
   home_ = Make("home");
   client_ = calls_.NewClient();
   const auto glance = storage::GlanceAtDirectory(*disk_, "data");
@@ -101,18 +105,24 @@ void SimNode::Start() {
   self_ = {id_, {}, ClientAddress(id_), PeerAddress(id_)};
   for (uint8_t& byte : self_.directory.bytes) byte = static_cast<uint8_t>(random_->Next());
   if (glance->identity) return OpenBroker(nullptr);
+  Form({}, glance->empty, [this](const Formed& formed) { OpenBroker(&formed); });
+}
+
+void SimNode::Form(ClusterId wanted, bool empty, std::function<void(const Formed&)> then) {
   formation_ = std::make_unique<Formation>(
-      FormationOptions{.self = self_, .seeds = options_.seeds, .directory_empty = glance->empty},
+      FormationOptions{
+          .self = self_, .seeds = options_.seeds, .cluster = wanted, .directory_empty = empty},
       *client_, *home_, clock_);
   calls_.Serve(PeerAddress(id_), formation_.get());
-  home_->Post([this] {
-    formation_->Run(nullptr, [this](absl::StatusOr<Formed> formed) {
-      if (!formed.ok()) {
-        failure_ = formed.status();
-        return;
-      }
-      OpenBroker(&*formed);
-    });
+  home_->Post([this, then = std::move(then)]() mutable {
+    formation_->Run([this](const std::string& what) { waits_for_ = what; },
+                    [this, then = std::move(then)](absl::StatusOr<Formed> formed) {
+                      if (!formed.ok()) {
+                        failure_ = formed.status();
+                        return;
+                      }
+                      then(*formed);
+                    });
   });
 }
 
@@ -123,9 +133,11 @@ void SimNode::OpenBroker(const Formed* formed) {
   executors.storage.segments = Make("segments");
   executors.storage.sync = Make("sync");
   executors.storage.reader = Make("reader");
+  executors.storage.watch = Make("watch");
   executors.background = Make("background");
   executors.peers = Make("peers");
   BrokerOptions options;
+  options.directory = options_.directory;
   options.directory.path = "data";
   options.directory.node = id_;
   options.directory.scrub_period = options_.scrub_period;
@@ -135,6 +147,7 @@ void SimNode::OpenBroker(const Formed* formed) {
     return network_.NewTransport(id_);
   };
   options.peer_client = client_.get();
+  options.entry.known = BrokersOf(options_.seeds);
   if (formed != nullptr) {
     options.directory.new_directory = self_.directory;
     options.directory.expected_cluster = formed->cluster;
@@ -148,6 +161,18 @@ void SimNode::OpenBroker(const Formed* formed) {
     return;
   }
   broker_ = std::move(*opened);
+  if (formed != nullptr || broker_->in_cluster()) return StartBroker();
+  // The process before died between making its directory and entering the cluster.
+  const storage::DirectoryIdentity& made = broker_->directory().identity();
+  self_.directory = made.directory;
+  Form(made.cluster, true, [this](const Formed& entry) {
+    broker_->SetEntry({entry.founds, entry.metadata_epoch, entry.known});
+    StartBroker();
+  });
+}
+
+void SimNode::StartBroker() {
+  waits_for_ = "the broker's start";
   calls_.Serve(PeerAddress(id_), broker_->peers());
   broker_->Start([this](absl::Status status) {
     failure_ = status;
@@ -167,7 +192,17 @@ void SimNode::Crash(bool power_loss) {
   } else {
     disk_->ProcessCrash();
   }
-  running_ = ready_ = false;
+  running_ = ready_ = frozen_ = false;
+}
+
+void SimNode::Freeze() {
+  frozen_ = true;
+  for (const auto& executor : executors_) SimScheduler::Freeze(*executor);
+}
+
+void SimNode::Thaw() {
+  frozen_ = false;
+  for (const auto& executor : executors_) SimScheduler::Thaw(*executor);
 }
 
 void SimNode::Stop() {
@@ -178,8 +213,9 @@ void SimNode::Stop() {
   Crash();
 }
 
-SimCluster::SimCluster(uint64_t seed, size_t nodes, SimNodeOptions options)
-    : scheduler(seed), network(scheduler, {}), calls_(scheduler) {
+SimCluster::SimCluster(uint64_t seed, size_t nodes, SimNodeOptions options,
+                       const sim::SimNetworkOptions& links)
+    : scheduler(seed), network(scheduler, links), calls_(scheduler) {
   for (size_t i = 1; i <= nodes; ++i)
     options.seeds.push_back(
         {NodeId(static_cast<uint32_t>(i)), SimNode::PeerAddress(NodeId(static_cast<uint32_t>(i)))});

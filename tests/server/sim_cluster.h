@@ -56,6 +56,8 @@ struct SimNodeOptions {
   uint32_t shards = 2;
   Nanos scrub_period = 0;
   std::vector<SeedNode> seeds;
+  // But for path, node and scrub period.
+  storage::DataDirectoryOptions directory = {};
 };
 
 // One node: its disk outlives its processes.
@@ -74,11 +76,17 @@ class SimNode {
   // While no process runs: what the disk holds, and back to it.
   DiskImage TakeImage();
   void RestoreImage(const DiskImage& image);
+  // The process runs nothing, as after SIGSTOP; what is sent to it waits.
+  void Freeze();
+  void Thaw();
   // Its wall clock, also while it is down.
   void StepWall(int64_t ms) { clock_.Step(ms); }
   [[nodiscard]] bool running() const { return running_; }
   [[nodiscard]] bool ready() const { return ready_; }
+  [[nodiscard]] bool frozen() const { return frozen_; }
   [[nodiscard]] const absl::Status& failure() const { return failure_; }
+  // What it waits for until it is ready.
+  [[nodiscard]] const std::string& waits_for() const { return waits_for_; }
   [[nodiscard]] NodeId id() const { return id_; }
   [[nodiscard]] bool has_broker() const { return broker_ != nullptr; }
   Broker& broker() { return *broker_; }
@@ -87,7 +95,8 @@ class SimNode {
   [[nodiscard]] static std::string ClientAddress(NodeId id);
 
  private:
-  void OnFormed(absl::StatusOr<Formed> formed, bool fresh);
+  // Asks the others for the way into the cluster.
+  void Form(ClusterId wanted, bool empty, std::function<void(const Formed&)> then);
   void OpenBroker(const Formed* formed);
   void StartBroker();
   Executor* Make(const std::string& name);
@@ -109,12 +118,15 @@ class SimNode {
   BrokerInfo self_;
   bool running_ = false;
   bool ready_ = false;
+  bool frozen_ = false;
   absl::Status failure_;
+  std::string waits_for_;
 };
 
 class SimCluster {
  public:
-  SimCluster(uint64_t seed, size_t nodes, SimNodeOptions options = {});
+  SimCluster(uint64_t seed, size_t nodes, SimNodeOptions options = {},
+             const sim::SimNetworkOptions& links = {});
   SimNode& node(size_t i) { return *nodes_[i]; }
   [[nodiscard]] size_t size() const { return nodes_.size(); }
   // All running nodes are ready.

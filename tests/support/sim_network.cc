@@ -69,7 +69,7 @@ void SimNetwork::SetPeers(NodeTransport& transport, std::set<NodeId> peers) {
     for (const Lane lane : {Lane::kControl, Lane::kBulk}) {
       const LinkKey key{{from, to}, lane};
       if (links_.contains(key)) continue;
-      links_[key] = {from, to, lane, false, ++last_connection_, 0, {}};
+      links_[key] = {from, to, lane, false, false, ++last_connection_, 0, {}};
       executor_->RunAt(scheduler_.Now() + Delay(),
                        [this, key, connection = last_connection_] { Connect(key, connection); });
     }
@@ -83,6 +83,7 @@ void SimNetwork::Connect(const LinkKey& key, uint64_t connection) {
   if (IsCut(key) || IsCut({{link.to, link.from}, link.lane})) return Retry(key, false);
   if (ListenerOf(link.to) == nullptr) return Retry(key, true);
   link.up = true;
+  link.asks = true;
   link.failures = 0;
   link.last_arrival = scheduler_.Now();
   ++stats_.connections;
@@ -123,9 +124,12 @@ void SimNetwork::Send(NodeTransport& transport, NodeId to, Lane lane, raft::Outg
   const auto at = links_.find(key);
   if (at == links_.end() || !at->second.up) return;
   Link& link = at->second;
+  if (!std::exchange(link.asks, false)) ++stats_.unasked;
   std::string bytes = std::move(packet.head);
   for (const SharedBytes& part : packet.parts) bytes.append(part.view());
   ++stats_.packets;
+  if (lane == Lane::kControl)
+    stats_.largest_control_packet = std::max(stats_.largest_control_packet, bytes.size());
   stats_.bytes += bytes.size();
   scheduler_.Trace("packet", bytes.size());
   // A cut link takes no more; until then its buffers take this one.
@@ -139,6 +143,7 @@ void SimNetwork::Send(NodeTransport& transport, NodeId to, Lane lane, raft::Outg
     const auto now = links_.find(key);
     if (now == links_.end() || now->second.connection != connection || !now->second.up) return;
     if (IsCut(key)) return;
+    now->second.asks = true;
     if (raft::TransportListener* listener = ListenerOf(key.first.first))
       listener->OnReady(key.first.second, key.second);
   });
@@ -162,6 +167,25 @@ void SimNetwork::Isolate(NodeId node, const std::vector<NodeId>& others) {
     Cut(node, other);
     Cut(other, node);
   }
+}
+
+void SimNetwork::Mend(NodeId from, NodeId to) {
+  for (const Lane lane : {Lane::kControl, Lane::kBulk}) {
+    const LinkKey key{{from, to}, lane};
+    if (cut_.erase(key) > 0 && links_.contains(key)) Break(key);
+  }
+}
+
+void SimNetwork::BreakConnections(NodeId one, NodeId other) {
+  for (const Lane lane : {Lane::kControl, Lane::kBulk}) {
+    for (const LinkKey& key : {LinkKey{{one, other}, lane}, LinkKey{{other, one}, lane}})
+      if (links_.contains(key)) Break(key);
+  }
+}
+
+void SimNetwork::SetDelay(Nanos min_delay, Nanos max_delay) {
+  options_.min_delay = min_delay;
+  options_.max_delay = max_delay;
 }
 
 void SimNetwork::Heal() {

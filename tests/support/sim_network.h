@@ -37,11 +37,20 @@ class SimNetwork {
   void Cut(NodeId from, NodeId to);
   void CutLane(NodeId from, NodeId to, raft::Lane lane);
   void Heal();
+  // Whole again, in this direction.
+  void Mend(NodeId from, NodeId to);
+  // The connections between two nodes break, in both directions, and are made anew.
+  void BreakConnections(NodeId one, NodeId other);
+  // From now on, until changed again.
+  void SetDelay(Nanos min_delay, Nanos max_delay);
   // Nodes in different sets do not hear each other.
   void Isolate(NodeId node, const std::vector<NodeId>& others);
 
   struct Stats {
     uint64_t packets = 0, bytes = 0, swallowed = 0, connections = 0, refused = 0;
+    // Against the rules of Transport: sent while the lane did not ask for a packet.
+    uint64_t unasked = 0;
+    size_t largest_control_packet = 0;
   };
   [[nodiscard]] const Stats& stats() const { return stats_; }
 
@@ -52,6 +61,7 @@ class SimNetwork {
     NodeId from, to;
     raft::Lane lane = raft::Lane::kControl;
     bool up = false;
+    bool asks = false;        // for a packet; it takes one at a time
     uint64_t connection = 0;  // number of this one; what belongs to another is ignored
     uint32_t failures = 0;
     MonoTime last_arrival;
@@ -70,7 +80,7 @@ class SimNetwork {
   raft::TransportListener* ListenerOf(NodeId node) const;
 
   SimScheduler& scheduler_;
-  const SimNetworkOptions options_;
+  SimNetworkOptions options_;
   std::unique_ptr<Executor> executor_;
   std::map<NodeId, NodeTransport*> nodes_;
   std::map<LinkKey, Link> links_;
