@@ -10,11 +10,10 @@ namespace varve::clustersim {
 namespace {
 
 constexpr const char* kUsage =
-    "usage: varve-sim --seed N [--report COUNT] [--hash] [--speed] [--wipes]\n"
+    "usage: varve-sim --seed N [--report COUNT] [--hash] [--speed]\n"
     "  --report COUNT  run COUNT seeds from N on and print what they reached\n"
     "  --hash          print the hash of the run and no more\n"
-    "  --speed         a run without faults, three brokers and eight partitions\n"
-    "  --wipes         a broker may lose its disk as well\n";
+    "  --speed         a run without faults, three brokers and eight partitions\n";
 
 void Tell(uint64_t seed, const RunResult& result) {
   for (const std::string& violation : result.violations)
@@ -24,13 +23,11 @@ void Tell(uint64_t seed, const RunResult& result) {
 
 int Main(int argc, char** argv) {
   uint64_t seed = 0, report = 1;
-  bool hash = false, speed = false, wipes = false;
+  bool hash = false, speed = false;
   for (int i = 1; i < argc; ++i) {
     const std::string_view flag = argv[i];
     if (flag == "--hash") {
       hash = true;
-    } else if (flag == "--wipes") {
-      wipes = true;
     } else if (flag == "--speed") {
       speed = true;
     } else if (flag == "--seed" && i + 1 < argc) {
@@ -46,8 +43,7 @@ int Main(int argc, char** argv) {
   uint64_t failed = 0;
   const auto began = std::chrono::steady_clock::now();
   for (uint64_t i = 0; i < report; ++i) {
-    const RunResult result =
-        RunCluster(speed ? SpeedOptions(seed + i) : DrawOptions(seed + i, wipes));
+    const RunResult result = RunCluster(speed ? SpeedOptions(seed + i) : DrawOptions(seed + i));
     failed += result.violations.empty() ? 0 : 1;
     total.Add(result);
     if (hash) std::printf("%016llx\n", static_cast<unsigned long long>(result.hash));

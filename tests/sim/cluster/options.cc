@@ -27,7 +27,7 @@ storage::DataDirectoryOptions DrawDirectory(Random& random) {
 
 }  // namespace
 
-ClusterOptions DrawOptions(uint64_t seed, bool wipes) {
+ClusterOptions DrawOptions(uint64_t seed) {
   const auto random = SeededRandom(seed * 2 + 1);
   ClusterOptions out;
   out.seed = seed;
@@ -41,7 +41,6 @@ ClusterOptions DrawOptions(uint64_t seed, bool wipes) {
   // Each seed prefers some kinds and leaves others out, so that they meet in other mixtures.
   for (uint32_t& weight : out.weights) weight = OneOf<uint32_t>(*random, {0, 1, 1, 4});
   out.weights[static_cast<size_t>(FaultKind::kProcessCrash)] += 1;
-  if (!wipes) out.weights[static_cast<size_t>(FaultKind::kWipe)] = 0;
   out.writers = 1 + static_cast<uint32_t>(random->Below(4));
   out.readers = 1 + static_cast<uint32_t>(random->Below(2));
   out.think = OneOf<Nanos>(*random, {20 * kMillisecond, 60 * kMillisecond});

@@ -33,8 +33,7 @@ struct ClusterOptions {
   server::SimNodeOptions node;
 };
 
-// `wipes`: a disk may be lost as well; what follows is not yet survived by every seed.
-ClusterOptions DrawOptions(uint64_t seed, bool wipes = false);
+ClusterOptions DrawOptions(uint64_t seed);
 // Three brokers, eight partitions, 100 operations per second, no faults: what speed is told of.
 ClusterOptions SpeedOptions(uint64_t seed);
 
