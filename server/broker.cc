@@ -9,6 +9,13 @@
 #include "server/service/local_service.h"
 
 namespace varve::server {
+namespace {
+
+// A broker that stops hands over what it leads within so long, or stops all the same.
+constexpr Nanos kDrainInterval = 20 * kMillisecond;
+constexpr int kDrainAttempts = 250;
+
+}  // namespace
 
 Broker::Broker(const Clock& clock, Random& random, BrokerOptions options, BrokerExecutors executors)
     : clock_(clock),
@@ -48,6 +55,14 @@ absl::StatusOr<std::unique_ptr<Broker>> Broker::Open(FileSystem& files, const Cl
   broker->host_ =
       std::make_unique<PartitionHost>(*broker->directory_, broker->executors_.shards, clock,
                                       broker->view_, broker->catalogue_, random.Next());
+  broker->reporter_ = std::make_unique<ReplicaReporter>(ReplicaReporterParts{
+      .view = broker->view_,
+      .clock = clock,
+      .self = broker->directory_->identity().node,
+      .client = broker->options_.peer_client,
+      .controller = [raw = broker.get()] { return raw->controller_.get(); },
+  });
+  broker->host_->SetReports(broker->reporter_.get());
   // A disk that stalls is no place for a leader; what is damaged is fetched from others. Events end
   // with the directory's last I/O, before the host goes.
   broker->directory_->AddDiskListener(
@@ -78,6 +93,7 @@ absl::StatusOr<std::unique_ptr<Broker>> Broker::Open(FileSystem& files, const Cl
       .cluster = broker->directory_->identity().cluster,
       .self = broker->directory_->identity().node,
       .advertised_address = broker->options_.advertised_address,
+      .ask_to_lead = broker->AskToLead(),
   });
   return broker;
 }
@@ -85,6 +101,20 @@ absl::StatusOr<std::unique_ptr<Broker>> Broker::Open(FileSystem& files, const Cl
 BrokerInfo Broker::Self() const {
   const storage::DirectoryIdentity& identity = directory_->identity();
   return {identity.node, identity.directory, options_.advertised_address, options_.peer_address};
+}
+
+std::function<void(TransferRequest, Reply<TransferReply>)> Broker::AskToLead() {
+  if (peers_ == nullptr) return {};
+  return [this](TransferRequest request, Reply<TransferReply> reply) {
+    peers_->AskToLead(request, std::move(reply));
+  };
+}
+
+// What it knows of the cluster grows old, so it sends clients away.
+void Broker::OnLeft() {
+  if (!ready_.exchange(false)) return;
+  gate_.Leave();
+  if (options_.report_left) options_.report_left();
 }
 
 void Broker::MakePeers() {
@@ -103,6 +133,7 @@ void Broker::MakePeers() {
       .self = Self(),
       .known = options_.entry.known,
       .report_image = options_.report_image,
+      .on_left = [this] { OnLeft(); },
   });
   host_->SetPeers(&peers_->hub());
 }
@@ -146,9 +177,21 @@ void Broker::StartController(absl::AnyInvocable<void(absl::Status)> ready) {
   if (absl::Status suspect = metadata->suspicion(); !suspect.ok())
     return ready(AddContext(suspect, "the metadata partition"));
   const storage::DirectoryIdentity identity = directory_->identity();
-  controller_ = std::make_unique<Controller>(
-      ControllerOptions{metadata->self(), identity.cluster, identity.directory, Self()}, *host_,
-      *metadata, *store_, catalogue_, view_, random_, clock_, *executors_.background);
+  ControllerOptions options;
+  options.self = metadata->self();
+  options.cluster = identity.cluster;
+  options.directory = identity.directory;
+  options.addresses = Self();
+  options.reports = reporter_.get();
+  if (peers_ != nullptr)
+    options.transfer = [this](GroupId group, NodeId to) {
+      peers_->AskToLead({group, to}, [](const absl::StatusOr<TransferReply>&) {});
+    };
+  view_.SetLive(identity.node, true);
+  controller_ =
+      std::make_unique<Controller>(std::move(options), *host_, *metadata, *store_, catalogue_,
+                                   view_, random_, clock_, *executors_.background);
+  reporter_->Start(host_->ShardOf(kMetadataGroup));
   if (peers_ != nullptr) {
     controller_->SetBrokersListener([this] { peers_->UpdatePeers(); });
     peers_->Start();
@@ -205,9 +248,28 @@ void Broker::NoteConditions() {
 }
 
 void Broker::Stop(absl::AnyInvocable<void(absl::Status)> done) {
+  Task close = [this, done = std::move(done)]() mutable { CloseDown(std::move(done)); };
+  if (peers_ == nullptr || !ready()) return close();
+  host_->Drain();
+  AwaitDrained(kDrainAttempts, std::move(close));
+}
+
+// Clients go to the next leaders meanwhile, each told by the answer that it gets here.
+void Broker::AwaitDrained(int attempts, Task done) {
+  host_->CountLed([this, attempts, done = std::move(done)](size_t led) mutable {
+    if (led == 0 || attempts == 0) return done();
+    host_->ShardOf(kMetadataGroup)
+        .RunAt(clock_.Now() + kDrainInterval, [this, attempts, done = std::move(done)]() mutable {
+          AwaitDrained(attempts - 1, std::move(done));
+        });
+  });
+}
+
+void Broker::CloseDown(absl::AnyInvocable<void(absl::Status)> done) {
   ready_.store(false, std::memory_order_release);
   gate_.Close();
   host_->ShardOf(kMetadataGroup).Post([this, done = std::move(done)]() mutable {
+    reporter_->Stop();
     if (controller_) controller_->Stop();
     auto close = [this, done = std::move(done)]() mutable {
       directory_->Close(

@@ -16,6 +16,7 @@
 #include "server/metadata/controller.h"
 #include "server/metrics/broker_metrics.h"
 #include "server/partition/partition_host.h"
+#include "server/replica_reporter.h"
 #include "server/service/broker_service.h"
 #include "server/service/gate.h"
 #include "storage/data_directory.h"
@@ -50,6 +51,8 @@ struct BrokerOptions {
   PeerClient* peer_client = nullptr;
   // For the log: a directory, this one or another node's, is found to be a restored image.
   std::function<void(NodeId node, const std::string& why)> report_image;
+  // For the log: this broker was taken out of the cluster; it serves nobody from now on.
+  std::function<void()> report_left;
 };
 
 // The composition root: owns everything below the doors, in the order in which it is built, and
@@ -80,9 +83,10 @@ class Broker {
   [[nodiscard]] bool in_cluster() const;
   // Opens the metadata partition, catches up, opens every replica; `ready` runs on a shard.
   void Start(absl::AnyInvocable<void(absl::Status)> ready);
-  // Refuses new requests, answers those under way, makes everything durable and seals the journal.
-  // `done` runs on one of the executors; then the broker may be destroyed. Without Stop,
-  // destruction is a crash: nothing acknowledged is lost.
+  // Hands over what it leads, to brokers that are there, within a few seconds; refuses new
+  // requests, answers those under way, makes everything durable and seals the journal. `done` runs
+  // on one of the executors; then the broker may be destroyed. Without Stop, destruction is a
+  // crash: nothing acknowledged is lost.
   void Stop(absl::AnyInvocable<void(absl::Status)> done);
 
   [[nodiscard]] BrokerService& service() { return *service_; }
@@ -107,10 +111,14 @@ class Broker {
  private:
   Broker(const Clock& clock, Random& random, BrokerOptions options, BrokerExecutors executors);
   void MakePeers();
+  void OnLeft();
+  std::function<void(TransferRequest, Reply<TransferReply>)> AskToLead();
   [[nodiscard]] BrokerInfo Self() const;
   // `use` runs on the metadata partition's shard.
   void Look(absl::AnyInvocable<void(BrokerSight)> use);
   [[nodiscard]] std::string WhyNotJoined(const Partition* metadata) const;
+  void AwaitDrained(int attempts, Task done);
+  void CloseDown(absl::AnyInvocable<void(absl::Status)> done);
   void StartController(absl::AnyInvocable<void(absl::Status)> ready);
 
   const Clock& clock_;
@@ -123,7 +131,8 @@ class Broker {
   std::unique_ptr<storage::StateStore> store_;
   std::unique_ptr<storage::DataDirectory> directory_;
   std::unique_ptr<raft::Transport> transport_;
-  std::unique_ptr<BrokerPeers> peers_;  // partitions, which go first, tell it what they led
+  std::unique_ptr<ReplicaReporter> reporter_;  // partitions tell it until they are gone
+  std::unique_ptr<BrokerPeers> peers_;         // partitions, which go first, tell it what they led
   std::unique_ptr<PartitionHost> host_;
   std::unique_ptr<BrokerWatch> watch_;
   std::unique_ptr<Controller> controller_;  // touched on the metadata partition's shard only

@@ -1,8 +1,10 @@
 #include "server/broker_peers.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/error.h"
+#include "common/error_detail.h"
 #include "server/mark_note.h"
 
 namespace varve::server {
@@ -11,6 +13,11 @@ namespace {
 constexpr Nanos kRegistrationInterval = 250 * kMillisecond;
 constexpr Nanos kHandOverInterval = kSecond;
 constexpr Nanos kJoinTimeout = 5 * kSecond;
+constexpr Nanos kTransferTimeout = 2 * kSecond;
+// How often it is looked whether anybody is heard.
+constexpr Nanos kSilenceInterval = 2 * kSecond;
+// Until a broker that was taken out of the cluster asks again.
+constexpr Nanos kLeftInterval = 5 * kSecond;
 
 }  // namespace
 
@@ -158,6 +165,58 @@ void BrokerPeers::Join(JoinRequest request, Reply<JoinReply> reply) {
       });
 }
 
+void BrokerPeers::Report(ReportRequest request, Reply<ReportReply> reply) {
+  parts_.host.ShardOf(kMetadataGroup)
+      .Post([self = self_, request = std::move(request), reply = std::move(reply)]() mutable {
+        if (*self == nullptr)
+          return reply(MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
+        Controller* controller = (*self)->parts_.controller();
+        if (controller == nullptr)
+          return reply(MakeError(Reason::STARTING, "the broker is starting"));
+        controller->TakeReports(request.reports,
+                                [reply = std::move(reply)](absl::Status status) mutable {
+                                  if (!status.ok()) return reply(std::move(status));
+                                  reply(ReportReply{});
+                                });
+      });
+}
+
+// --- Leadership
+// -----------------------------------------------------------------------------------
+
+void BrokerPeers::Transfer(TransferRequest request, Reply<TransferReply> reply) {
+  parts_.host.With(request.group,
+                   [this, request, reply = std::move(reply)](Partition* partition) mutable {
+                     if (partition == nullptr) return reply(parts_.host.WhyMissing(request.group));
+                     if (request.to == parts_.self.node)
+                       return TakeLead(*partition, request, std::move(reply));
+                     absl::Status status = partition->TransferTo(request.to);
+                     if (!status.ok()) return reply(std::move(status));
+                     reply(TransferReply{});
+                   });
+}
+
+void BrokerPeers::TakeLead(Partition& partition, const TransferRequest& request,
+                           Reply<TransferReply> reply) {
+  if (absl::Status status = partition.WouldLead(); !status.ok()) return reply(std::move(status));
+  if (partition.serving()) return reply(TransferReply{});
+  const auto leader = parts_.view.FindBroker(partition.leader());
+  if (!leader || leader->node == parts_.self.node) return reply(partition.WhyNotServing());
+  parts_.client.Transfer(leader->peer_address, request, kTransferTimeout, std::move(reply));
+}
+
+void BrokerPeers::AskToLead(TransferRequest request, Reply<TransferReply> reply) {
+  if (request.to == parts_.self.node) return Transfer(request, std::move(reply));
+  const auto broker = parts_.view.FindBroker(request.to);
+  if (!broker) {
+    parts_.home.Post([reply = std::move(reply), node = request.to]() mutable {
+      reply(MakeError(Reason::UNKNOWN_BROKER, "node ", node, " is no broker of the cluster"));
+    });
+    return;
+  }
+  parts_.client.Transfer(broker->peer_address, request, kTransferTimeout, std::move(reply));
+}
+
 // --- The own place
 // --------------------------------------------------------------------------------
 
@@ -168,20 +227,51 @@ void BrokerPeers::ArmRegistration(Nanos wait) {
   });
 }
 
-// A controller registers itself; everybody else asks it, whenever it may have changed.
+// A controller registers itself; everybody else asks it, whenever its place may have changed. When
+// all others are silent it may be that they do not know this broker any more.
 void BrokerPeers::Register() {
-  if (parts_.view.FindBroker(parts_.self.node) == parts_.self) return;
+  const bool cut_off = HearsNobody();
+  if (parts_.view.FindBroker(parts_.self.node) == parts_.self && !cut_off)
+    return ArmRegistration(kSilenceInterval);
+  const std::string address = RegistrarAddress(cut_off);
+  if (address.empty()) return ArmRegistration(kRegistrationInterval);
+  parts_.client.Join(address, JoinRequest{parts_.self}, kJoinTimeout,
+                     [self = self_, &home = parts_.host.ShardOf(kMetadataGroup)](
+                         const absl::StatusOr<JoinReply>& reply) {
+                       home.Post([self, status = reply.status()] {
+                         if (*self != nullptr) (*self)->OnRegistered(status);
+                       });
+                     });
+}
+
+bool BrokerPeers::HearsNobody() const {
+  const std::vector<BrokerInfo> brokers = parts_.view.brokers();
+  return brokers.size() > 1 &&
+         std::none_of(brokers.begin(), brokers.end(), [&](const BrokerInfo& broker) {
+           return broker.node != parts_.self.node && parts_.view.IsLive(broker.node);
+         });
+}
+
+// The controller's; when nobody is heard, that of one broker after the other, and of whom they name.
+std::string BrokerPeers::RegistrarAddress(bool cut_off) {
+  if (!redirect_.empty()) return std::exchange(redirect_, {});
+  if (cut_off) {
+    const std::vector<BrokerInfo> brokers = parts_.view.brokers();
+    const BrokerInfo& next = brokers[asked_++ % brokers.size()];
+    return next.node == parts_.self.node ? std::string() : next.peer_address;
+  }
   const auto leader = parts_.view.LeaderOf(kMetadataGroup);
   const auto controller = leader ? parts_.view.FindBroker(leader->node) : std::nullopt;
-  if (!controller || controller->node == parts_.self.node)
-    return ArmRegistration(kRegistrationInterval);
-  parts_.client.Join(
-      controller->peer_address, JoinRequest{parts_.self}, kJoinTimeout,
-      [self = self_, &home = parts_.host.ShardOf(kMetadataGroup)](absl::StatusOr<JoinReply>) {
-        home.Post([self] {
-          if (*self != nullptr) (*self)->ArmRegistration(kRegistrationInterval);
-        });
-      });
+  if (!controller || controller->node == parts_.self.node) return {};
+  return controller->peer_address;
+}
+
+void BrokerPeers::OnRegistered(const absl::Status& status) {
+  const bool left = !status.ok() && ReasonOf(status) == Reason::BROKER_LEFT;
+  if (left && parts_.on_left) parts_.on_left();
+  if (!status.ok() && ReasonOf(status) == Reason::NOT_LEADER)
+    redirect_ = ErrorDetail("leader_address", status);
+  ArmRegistration(left ? kLeftInterval : kRegistrationInterval);
 }
 
 }  // namespace varve::server

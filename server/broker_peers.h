@@ -37,6 +37,8 @@ struct BrokerPeersParts {
   std::vector<BrokerInfo> known;
   // For the log: why this directory, or another node's, is found to be a restored image.
   std::function<void(NodeId node, const std::string& why)> report_image;
+  // This broker was taken out of the cluster. Called again and again.
+  std::function<void()> on_left;
 };
 
 // Thread-safe. Answers other brokers' questions, tells the hub who the others are, and asks the
@@ -59,6 +61,10 @@ class BrokerPeers final : public PeerService, private raft::PeerHubListener {
 
   void Hello(HelloRequest request, Reply<HelloReply> reply) override;
   void Join(JoinRequest request, Reply<JoinReply> reply) override;
+  void Report(ReportRequest request, Reply<ReportReply> reply) override;
+  void Transfer(TransferRequest request, Reply<TransferReply> reply) override;
+  // Passes the request to the broker that is to lead.
+  void AskToLead(TransferRequest request, Reply<TransferReply> reply);
 
  private:
   void OnHeartbeat(NodeId from, const raft::NodeHeartbeat& heartbeat) override;
@@ -69,8 +75,13 @@ class BrokerPeers final : public PeerService, private raft::PeerHubListener {
   void StopForGood(const std::string& why, const storage::PeerMark& evidence);
   void JudgeSelf(NodeId from, const storage::PeerMark& remembered);
 
+  // On the group's shard.
+  void TakeLead(Partition& partition, const TransferRequest& request, Reply<TransferReply> reply);
   void ArmRegistration(Nanos wait);
   void Register();
+  [[nodiscard]] bool HearsNobody() const;
+  [[nodiscard]] std::string RegistrarAddress(bool cut_off);
+  void OnRegistered(const absl::Status& status);
 
   BrokerPeersParts parts_;
   raft::PeerHub hub_;
@@ -78,6 +89,9 @@ class BrokerPeers final : public PeerService, private raft::PeerHubListener {
   std::set<NodeId> accused_;                   // said less than is remembered of them; on `home`
   MonoTime next_hand_over_;                    // while the clock is off; on `home`
   bool suspect_ = false;
+  // On the metadata partition's shard: whom to ask for this broker's place.
+  size_t asked_ = 0;
+  std::string redirect_;
   bool stopped_ = false;
   // Tasks of the metadata partition's shard hold it; null from Stop on.
   std::shared_ptr<BrokerPeers*> self_;

@@ -178,10 +178,11 @@ void AddClusterCommands(CLI::App& root, CommandContext& context) {
   AddCommonOptions(*describe, context.options, {"table", "json"});
   describe->callback(
       [&context] { context.action = [&] { return DescribeCluster(context.options); }; });
-  CLI::App* partition = root.add_subcommand("partition", "Look at partitions");
+  CLI::App* partition = root.add_subcommand("partition", "Look at partitions, and move them");
   partition->require_subcommand(1);
   AddPartitionList(*partition, context);
   AddPartitionDescribe(*partition, context);
+  AddPartitionMoves(*partition, context);
 }
 
 void AddDoctorCommand(CLI::App& root, CommandContext& context) {

@@ -41,8 +41,11 @@ std::string DefaultServer();
 // One for each noun or verb below the root.
 void AddTopicCommands(CLI::App& root, CommandContext& context);
 void AddTopicAlter(CLI::App& topic, CommandContext& context);
+void AddTopicAddPartitions(CLI::App& topic, CommandContext& context);
 void AddTopicDeleteRecords(CLI::App& topic, CommandContext& context);
 void AddBrokerCommands(CLI::App& root, CommandContext& context);
+void AddBrokerMoves(CLI::App& broker, CommandContext& context);
+void AddPartitionMoves(CLI::App& partition, CommandContext& context);
 void AddBrokerViews(CLI::App& broker, CommandContext& context);
 void AddClusterCommands(CLI::App& root, CommandContext& context);
 void AddDemoCommand(CLI::App& root, CommandContext& context);

@@ -15,6 +15,7 @@ namespace {
 struct AlterOptions {
   std::string name;
   std::vector<std::string> set, unset;
+  uint32_t replication = 0;
   bool dry_run = false;
 };
 
@@ -48,8 +49,12 @@ CommandEnd Alter(const GlobalOptions& global, const AlterOptions& options) {
   if (!set.ok()) return set.status();
   const Result<Client> client = Connect(global);
   if (!client.ok()) return client.status();
+  if (options.replication != 0 && (options.dry_run || !set->empty() || !options.unset.empty()))
+    return UsageError("--replication is a change of its own", "Give it alone.");
   const Result<TopicDescription> altered =
-      Admin(*client).AlterTopic(options.name, *set, options.unset, options.dry_run);
+      options.replication != 0
+          ? Admin(*client).SetReplication(options.name, options.replication)
+          : Admin(*client).AlterTopic(options.name, *set, options.unset, options.dry_run);
   if (!altered.ok()) return altered.status();
   return WriteOut(
       RenderTopicDescriptions({*altered}, nullptr, global.output, UseColour(STDOUT_FILENO)));
@@ -115,12 +120,15 @@ void AddTopicAlter(CLI::App& topic, CommandContext& context) {
   auto options = std::make_shared<AlterOptions>();
   CLI::App* command = AddCommand(topic, "alter", "Change settings of a topic",
                                  {"varve topic alter orders --set retention.ms=7d",
-                                  "varve topic alter orders --unset retention.bytes"});
+                                  "varve topic alter orders --unset retention.bytes",
+                                  "varve topic alter orders --replication 3"});
   command->add_option("NAME", options->name, "Name of the topic")->required();
   command->add_option("--set", options->set, "A setting, such as retention.ms=7d; may be repeated")
       ->type_name("NAME=VALUE");
   command->add_option("--unset", options->unset, "Back to the default; may be repeated")
       ->type_name("NAME");
+  command->add_option("--replication", options->replication, "Replicas of each partition")
+      ->type_name("N");
   command->add_flag("--dry-run", options->dry_run, "Let the broker check, change nothing");
   AddCommonOptions(*command, context.options, {"table", "json", "jsonl"});
   command->callback([&context, options] {
@@ -152,6 +160,7 @@ void AddBrokerCommands(CLI::App& root, CommandContext& context) {
   CLI::App* broker = root.add_subcommand("broker", "Look at brokers, and after them");
   broker->require_subcommand(1);
   AddBrokerViews(*broker, context);
+  AddBrokerMoves(*broker, context);
   CLI::App* command = AddCommand(
       *broker, "confirm-clock",
       "Say that the broker's clock is right, so that deletion by age goes on",

@@ -199,6 +199,7 @@ void AddTopicCommands(CLI::App& root, CommandContext& context) {
   AddList(*topic, context);
   AddDescribe(*topic, context);
   AddTopicAlter(*topic, context);
+  AddTopicAddPartitions(*topic, context);
   AddTopicDeleteRecords(*topic, context);
   AddDelete(*topic, context);
 }

@@ -143,6 +143,72 @@ Result<TopicDescription> Admin::AlterTopic(std::string_view name,
   return FromWire(reply->topic());
 }
 
+Result<TopicDescription> Admin::SetReplication(std::string_view name, uint32_t factor) {
+  wire::AlterTopicRequest request;
+  request.set_name(std::string(name));
+  request.set_replication_factor(factor);
+  std::shared_ptr<wire::AlterTopicReply> reply;
+  if (Status status = CallAndWait(core_, CallKind::kWrite, "/varve.v1.TopicService/AlterTopic",
+                                  std::move(request), &reply);
+      !status.ok()) {
+    return status;
+  }
+  return FromWire(reply->topic());
+}
+
+Result<TopicDescription> Admin::AddPartitions(std::string_view name, uint32_t partitions,
+                                              bool validate_only) {
+  wire::AddPartitionsRequest request;
+  request.set_name(std::string(name));
+  request.set_partitions(partitions);
+  request.set_validate_only(validate_only);
+  std::shared_ptr<wire::AddPartitionsReply> reply;
+  if (Status status = CallAndWait(core_, CallKind::kWrite, "/varve.v1.TopicService/AddPartitions",
+                                  std::move(request), &reply);
+      !status.ok()) {
+    return status;
+  }
+  return FromWire(reply->topic());
+}
+
+Status Admin::MovePartition(const TopicPartition& partition, const std::vector<uint32_t>& nodes) {
+  wire::MovePartitionRequest request;
+  request.set_topic(partition.topic);
+  request.set_partition(partition.partition);
+  for (const uint32_t node : nodes) request.add_replica_nodes(node);
+  std::shared_ptr<wire::MovePartitionReply> reply;
+  return CallAndWait(core_, CallKind::kWrite, "/varve.v1.TopicService/MovePartition",
+                     std::move(request), &reply);
+}
+
+Status Admin::TransferLeader(const TopicPartition& partition, uint32_t node) {
+  wire::TransferLeaderRequest request;
+  request.set_topic(partition.topic);
+  request.set_partition(partition.partition);
+  request.set_to_node(node);
+  std::shared_ptr<wire::TransferLeaderReply> reply;
+  return CallAndWait(core_, CallKind::kWrite, "/varve.v1.TopicService/TransferLeader",
+                     std::move(request), &reply);
+}
+
+Status Admin::RemoveBroker(uint32_t node, uint32_t replacement_node) {
+  wire::SetBrokerDutyRequest request;
+  request.set_node(node);
+  request.set_leave(true);
+  request.set_replacement_node(replacement_node);
+  std::shared_ptr<wire::SetBrokerDutyReply> reply;
+  return CallAndWait(core_, CallKind::kWrite, "/varve.v1.ClusterService/SetBrokerDuty",
+                     std::move(request), &reply);
+}
+
+Status Admin::KeepBroker(uint32_t node) {
+  wire::SetBrokerDutyRequest request;
+  request.set_node(node);
+  std::shared_ptr<wire::SetBrokerDutyReply> reply;
+  return CallAndWait(core_, CallKind::kWrite, "/varve.v1.ClusterService/SetBrokerDuty",
+                     std::move(request), &reply);
+}
+
 Result<int64_t> Admin::DeleteRecords(const TopicPartition& partition, int64_t before) {
   wire::DeleteRecordsRequest request;
   wire::DeleteRecordsItem* item = request.add_items();
@@ -209,7 +275,8 @@ Result<ClusterDescription> Admin::GetCluster() {
   ClusterDescription out{
       Hexadecimal(reply->cluster_id()), reply->controller_node(), reply->answering_node(), {}};
   for (const wire::Broker& broker : reply->brokers()) {
-    out.brokers.push_back({broker.node(), broker.address()});
+    out.brokers.push_back({broker.node(), broker.address(), broker.leaving(),
+                           broker.replacement_node(), broker.replicas()});
   }
   return out;
 }

@@ -66,6 +66,10 @@ Nanos ClientCore::BackoffFor(uint32_t failures) {
       failures, {ToNanos(options_.retry_backoff), ToNanos(options_.retry_backoff_max)}, *random_);
 }
 
+void ClientCore::AskAnother() {
+  answered_last_ = (answered_last_.load() + 1) % options_.bootstrap.size();
+}
+
 void ClientCore::RunAfter(Nanos delay, Task task) {
   executor_->RunAt(Now() + std::max<Nanos>(delay, 0), std::move(task));
 }
@@ -149,7 +153,8 @@ void ClientCore::AfterAttempt(std::shared_ptr<CallState> call, const Status& sta
   }
   // While a controller is being elected nothing was done, so that a write may be asked again too.
   const bool no_controller = status.reason() == "LEADER_UNKNOWN" ||
-                             status.reason() == "NOT_LEADER" || status.reason() == "STARTING";
+                             status.reason() == "NOT_LEADER" || status.reason() == "STARTING" ||
+                             status.reason() == "BROKER_LEFT";
   const bool again =
       !status.ok() && status.retryable() && (call->kind == CallKind::kRead || no_controller);
   if (!again || Now() >= call->deadline) return call->done(status, address);

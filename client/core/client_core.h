@@ -61,6 +61,8 @@ class ClientCore {
   Metadata& metadata() { return *metadata_; }
   [[nodiscard]] MonoTime Now() const { return RealClock().Now(); }
   Nanos BackoffFor(uint32_t failures);
+  // What the broker that answered last said led nowhere: calls begin with another one.
+  void AskAnother();
   void RunAfter(Nanos delay, Task task);
   void Log(LogLevel level, std::string_view text);
 

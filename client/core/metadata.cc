@@ -27,6 +27,8 @@ void Metadata::Refresh(const std::string& topic, Done done) {
     question->done.push_back(std::move(done));
     return;
   }
+  // A broker that is cut off from its cluster answers for ever as it did last.
+  if (std::exchange(doubted_, false)) core_.AskAnother();
   question = std::make_shared<Question>();
   question->topic = topic;
   question->done.push_back(std::move(done));
@@ -84,6 +86,7 @@ std::shared_ptr<const TopicInfo> Metadata::Find(const std::string& topic) const 
 
 void Metadata::NoteLeader(const std::string& topic, uint32_t partition,
                           const std::string& address) {
+  if (address.empty()) doubted_ = true;
   const auto at = topics_.find(topic);
   if (at == topics_.end() || partition >= at->second->leaders.size()) return;
   auto changed = std::make_shared<TopicInfo>(*at->second);

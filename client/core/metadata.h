@@ -43,6 +43,7 @@ class Metadata {
   void Merge(const std::shared_ptr<Question>& question);
 
   ClientCore& core_;
+  bool doubted_ = false;  // a leader that the metadata named does not lead, or is not there
   std::map<std::string, std::shared_ptr<const TopicInfo>> topics_;
   std::map<std::string, std::shared_ptr<Question>> under_way_;
 };

@@ -8,6 +8,26 @@
 
 namespace varve::server {
 
+std::vector<ReplicaId> PartitionPlacement::goal() const {
+  std::vector<ReplicaId> out;
+  out.reserve(replicas.size());
+  for (const PlacedReplica& placed : replicas) out.push_back(placed.replica);
+  return out;
+}
+
+const PlacedReplica* PartitionPlacement::OnNode(NodeId node) const {
+  const auto at = std::find_if(replicas.begin(), replicas.end(), [&](const PlacedReplica& placed) {
+    return placed.replica.node == node;
+  });
+  return at == replicas.end() ? nullptr : &*at;
+}
+
+bool PartitionPlacement::MayBeOn(NodeId node) const {
+  return OnNode(node) != nullptr ||
+         std::any_of(leaving.begin(), leaving.end(),
+                     [node](const PlacedReplica& placed) { return placed.replica.node == node; });
+}
+
 std::string FoldedTopicName(std::string_view name) {
   std::string out(name);
   std::replace(out.begin(), out.end(), '.', '_');
@@ -55,11 +75,28 @@ bool Catalogue::HasGroup(GroupId group) const {
   return groups_.contains(group);
 }
 
+std::optional<Catalogue::GroupAt> Catalogue::FindPlacement(GroupId group) const {
+  std::shared_lock lock(mutex_);
+  const auto at = groups_.find(group);
+  if (at == groups_.end()) return std::nullopt;
+  return GroupAt{by_id_.at(at->second.first), at->second.second};
+}
+
+uint64_t Catalogue::CountReplicas(NodeId node) const {
+  std::shared_lock lock(mutex_);
+  uint64_t count = 0;
+  for (const auto& [id, topic] : by_id_)
+    for (const PartitionPlacement& placement : topic->partitions)
+      if (placement.MayBeOn(node)) ++count;
+  return count;
+}
+
 void Catalogue::Put(TopicRef topic) {
   std::unique_lock lock(mutex_);
   RemoveLocked(topic->id);
   partitions_ += topic->partitions.size();
-  for (const PartitionPlacement& partition : topic->partitions) groups_.insert(partition.group);
+  for (uint32_t i = 0; i < topic->partitions.size(); ++i)
+    groups_[topic->partitions[i].group] = {topic->id, PartitionId(i)};
   by_name_[topic->name] = topic;
   by_folded_name_[FoldedTopicName(topic->name)] = topic;
   by_id_[topic->id] = std::move(topic);

@@ -6,10 +6,10 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <shared_mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -19,11 +19,25 @@
 
 namespace varve::server {
 
-// Where one partition lives. Immutable.
+// A replica, and which directory of its node it was given to (BrokerValue.metadata_epoch).
+struct PlacedReplica {
+  ReplicaId replica;
+  ReplicaEpoch broker_epoch;
+  bool operator==(const PlacedReplica&) const = default;
+};
+
+// Where one partition is to live. Immutable. Who votes now is in the group's own log.
 struct PartitionPlacement {
   GroupId group;
-  std::vector<ReplicaId> replicas;
-  WallTime created;  // append time of the log's bootstrap entry
+  std::vector<PlacedReplica> replicas;  // the goal; the first is preferred as leader
+  WallTime created;                     // append time of the log's bootstrap entry
+  ReplicaEpoch last_epoch;              // highest that was ever given in this group
+  std::vector<ReplicaId> founders;      // they may begin their log with the bootstrap entry
+  std::vector<PlacedReplica> leaving;   // not in the goal any more, and perhaps still voting
+  [[nodiscard]] std::vector<ReplicaId> goal() const;
+  [[nodiscard]] const PlacedReplica* OnNode(NodeId node) const;  // of the goal; null: none
+  // Whether the node has a replica, is to have one, or has one that leaves.
+  [[nodiscard]] bool MayBeOn(NodeId node) const;
 };
 
 // One topic. Immutable; a change replaces the whole object, so a holder keeps a consistent picture.
@@ -52,8 +66,19 @@ class Catalogue {
   // Names that differ only in '.' and '_' collide in metric names and are refused at creation.
   [[nodiscard]] TopicRef FindColliding(std::string_view name) const;
   [[nodiscard]] uint64_t partition_count() const;
-  // Whether a partition of some topic is this group.
+  // Whether a partition of some topic is this group; and which.
   [[nodiscard]] bool HasGroup(GroupId group) const;
+  struct GroupAt {
+    TopicRef topic;
+    PartitionId partition;
+    [[nodiscard]] const PartitionPlacement& placement() const {
+      return topic->partitions[partition.value()];
+    }
+  };
+  [[nodiscard]] std::optional<GroupAt> FindPlacement(GroupId group) const;
+
+  // Partitions that may be on the node.
+  [[nodiscard]] uint64_t CountReplicas(NodeId node) const;
 
   void Put(TopicRef topic);
   void Remove(TopicId id);
@@ -66,7 +91,7 @@ class Catalogue {
   std::map<std::string, TopicRef, std::less<>> by_name_;
   std::map<TopicId, TopicRef> by_id_;
   std::map<std::string, TopicRef, std::less<>> by_folded_name_;
-  std::set<GroupId> groups_;
+  std::map<GroupId, std::pair<TopicId, PartitionId>> groups_;
   uint64_t partitions_ = 0;
 };
 

@@ -15,11 +15,13 @@ void ClusterView::PutBroker(const BrokerInfo& broker) {
 void ClusterView::RemoveBroker(NodeId node) {
   std::lock_guard lock(mutex_);
   brokers_.erase(node);
+  leaving_.erase(node);
 }
 
 void ClusterView::ClearBrokers() {
   std::lock_guard lock(mutex_);
   brokers_.clear();
+  leaving_.clear();
 }
 
 std::vector<BrokerInfo> ClusterView::brokers() const {
@@ -37,9 +39,26 @@ std::optional<BrokerInfo> ClusterView::FindBroker(NodeId node) const {
   return at->second;
 }
 
+void ClusterView::SetLeaving(NodeId node, std::optional<NodeId> replacement) {
+  std::lock_guard lock(mutex_);
+  if (replacement) {
+    leaving_[node] = *replacement;
+  } else {
+    leaving_.erase(node);
+  }
+}
+
+std::optional<NodeId> ClusterView::LeavingFor(NodeId node) const {
+  std::shared_lock lock(mutex_);
+  const auto at = leaving_.find(node);
+  if (at == leaving_.end()) return std::nullopt;
+  return at->second;
+}
+
 void ClusterView::NoteLeader(GroupId group, NodeId node, Term term) {
   std::lock_guard lock(mutex_);
   const auto [at, fresh] = leaders_.try_emplace(group, Leader{node, term});
+  if (fresh || (term > at->second.term && node != at->second.node)) ++changes_;
   if (!fresh && term > at->second.term) at->second = {node, term};
 }
 
@@ -66,12 +85,19 @@ std::map<NodeId, uint64_t> ClusterView::LeaderCounts() const {
 
 void ClusterView::SetLive(NodeId node, bool live, MonoTime now) {
   std::lock_guard lock(mutex_);
+  const bool changed = live ? live_.insert(node).second : live_.erase(node) > 0;
+  if (!changed) return;
+  ++changes_;
   if (live) {
-    live_.insert(node);
     lost_since_.erase(node);
-  } else if (live_.erase(node) > 0) {
+  } else {
     lost_since_[node] = now;
   }
+}
+
+uint64_t ClusterView::changes() const {
+  std::shared_lock lock(mutex_);
+  return changes_;
 }
 
 std::optional<MonoTime> ClusterView::LostSince(NodeId node) const {

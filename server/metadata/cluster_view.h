@@ -31,6 +31,10 @@ class ClusterView {
   [[nodiscard]] std::vector<BrokerInfo> brokers() const;  // by node
   [[nodiscard]] std::optional<BrokerInfo> FindBroker(NodeId node) const;
 
+  // Whether the broker is to leave, and who takes its replicas (0: whoever has room).
+  void SetLeaving(NodeId node, std::optional<NodeId> replacement);
+  [[nodiscard]] std::optional<NodeId> LeavingFor(NodeId node) const;
+
   // A later term wins; of one term the first says who leads.
   void NoteLeader(GroupId group, NodeId node, Term term);
   // The node does not lead the group any more.
@@ -44,6 +48,8 @@ class ClusterView {
   [[nodiscard]] bool IsLive(NodeId node) const;
   // When it ceased to live, as far as that was seen here.
   [[nodiscard]] std::optional<MonoTime> LostSince(NodeId node) const;
+  // Grows whenever a group gets another leader or a node begins or ceases to live.
+  [[nodiscard]] uint64_t changes() const;
 
   // Why a replica here cannot do what its leader could: NOT_LEADER with leader_node and
   // leader_address, or LEADER_UNKNOWN.
@@ -52,9 +58,11 @@ class ClusterView {
  private:
   mutable std::shared_mutex mutex_;
   std::map<NodeId, BrokerInfo> brokers_;
+  std::map<NodeId, NodeId> leaving_;  // and its replacement
   std::map<GroupId, Leader> leaders_;
   std::set<NodeId> live_;
   std::map<NodeId, MonoTime> lost_since_;
+  uint64_t changes_ = 0;
 };
 
 }  // namespace varve::server

@@ -16,11 +16,17 @@ namespace {
 namespace state = varve::state::v1;
 
 constexpr size_t kFoldReadBytes = 1 * limits::kMiB;
-// How long a new topic is waited for until it has leaders.
-constexpr Nanos kLedInterval = 5 * kMillisecond;
-constexpr int kLedAttempts = 1'000;
 // How long a starting broker waits for the controller before it serves without.
 constexpr Nanos kReadyPatience = 5 * kSecond;
+
+// The replica that the node has or is to have; else the last one that leaves it.
+const PlacedReplica* MineOf(const PartitionPlacement& placement, NodeId node) {
+  if (const PlacedReplica* wanted = placement.OnNode(node)) return wanted;
+  const PlacedReplica* last = nullptr;
+  for (const PlacedReplica& placed : placement.leaving)
+    if (placed.replica.node == node) last = &placed;
+  return last;
+}
 
 LogPolicy PolicyOf(const TopicConfig& config) {
   LogPolicy policy;
@@ -36,7 +42,7 @@ LogPolicy PolicyOf(const TopicConfig& config) {
 Controller::Controller(ControllerOptions options, PartitionHost& host, Partition& metadata,
                        storage::StateStore& store, Catalogue& catalogue, ClusterView& view,
                        Random& random, const Clock& clock, Executor& flusher)
-    : options_(options),
+    : options_(std::move(options)),
       host_(host),
       metadata_(metadata),
       store_(store),
@@ -46,6 +52,14 @@ Controller::Controller(ControllerOptions options, PartitionHost& host, Partition
       clock_(clock),
       flusher_(flusher),
       fold_(store, catalogue, view),
+      mover_(std::make_unique<ReplicaMover>(fold_, catalogue, view, clock,
+                                            [this](std::vector<EntityChange> changes, Done done) {
+                                              ProposeAndFold(std::move(changes), std::move(done));
+                                            })),
+      balancer_(catalogue, view, clock,
+                [this](GroupId group, NodeId to) {
+                  if (options_.transfer) options_.transfer(group, to);
+                }),
       self_(std::make_shared<Controller*>(this)) {}
 
 Controller::~Controller() { *self_ = nullptr; }
@@ -135,6 +149,7 @@ void Controller::ApplyRun(std::vector<Entry> entries) {
   ArmFlush();
   ResolveDeletes();
   ResolveJoins();
+  ResolveFolded();
   Pump();
 }
 
@@ -175,20 +190,15 @@ void Controller::BeginToDecide() {
   deleting_.clear();
   for (const auto& [id, done] : deletes_) deleting_.insert(id);
   if (!fold_.has_cluster()) FoundCluster();
+  mover_->Begin();
   RegisterSelf();
   ArmMembership();
 }
 
 void Controller::Act(const MetadataChanges& changes) {
   for (const TopicRef& topic : changes.put_topics) {
-    // Asked now: an alteration may be proposed while the creation is still being carried out.
-    const bool alters = alters_.contains(topic->id);
-    PlaceTopic(topic, [self = self_, topic, alters](absl::Status status) {
+    PlaceTopic(topic, [self = self_, topic](absl::Status status) {
       if (*self == nullptr) return;
-      if (alters) {
-        if (auto node = (*self)->alters_.extract(topic->id); !node.empty()) node.mapped()(topic);
-        return;
-      }
       auto node = (*self)->creates_.extract(topic->id);
       if (node.empty()) return;
       (*self)->creating_.erase(topic->name);
@@ -200,6 +210,7 @@ void Controller::Act(const MetadataChanges& changes) {
                               "\" was decided, but not carried out: ", MessageOf(status)));
     });
   }
+  if (changes.brokers || !changes.put_topics.empty()) mover_->LookAgain();
   RemoveGroups(changes.removed_groups);
 }
 
@@ -241,53 +252,55 @@ void Controller::PlaceTopic(const TopicRef& topic, Done done) {
     });
   };
   for (const PartitionPlacement& placement : topic->partitions) {
-    const auto mine = std::find_if(placement.replicas.begin(), placement.replicas.end(),
-                                   [&](const ReplicaId& r) { return r == metadata_.self(); });
-    if (mine == placement.replicas.end()) continue;
+    const PlacedReplica* mine = MineOf(placement, metadata_.self().node);
+    if (mine == nullptr) continue;
     ++progress->left;
-    Placement place;
-    place.options.group = placement.group;
-    place.options.self = *mine;
-    place.options.policy = PolicyOf(topic->config);
-    place.options.leads_first = mine == placement.replicas.begin();
-    place.bootstrap.emplace();
-    place.bootstrap->configuration.voters = placement.replicas;
-    std::sort(place.bootstrap->configuration.voters.begin(),
-              place.bootstrap->configuration.voters.end());
-    place.bootstrap->append_time = placement.created;
-    host_.Place(std::move(place),
-                [this, group = placement.group, sole = placement.replicas.size() == 1,
-                 step](absl::Status status) {
-                  if (!status.ok()) return step(std::move(status));
-                  if (Partition* partition = host_.Find(group); partition != nullptr)
-                    return partition->AwaitLeader([step] { step(absl::OkStatus()); });
-                  step(absl::OkStatus());  // removed meanwhile
+    const bool sole = placement.replicas.size() == 1 && placement.leaving.empty();
+    host_.Place(PlacementHere(*topic, placement, *mine),
+                [this, group = placement.group, sole, step](absl::Status status) {
+                  Partition* partition = host_.Find(group);
+                  // Others may have to come up before there is a leader.
+                  if (!status.ok() || !sole || partition == nullptr) return step(std::move(status));
+                  partition->AwaitLeader([step] { step(absl::OkStatus()); });
                 });
   }
   step(absl::OkStatus());
 }
 
-void Controller::RemoveGroups(const std::map<GroupId, std::vector<ReplicaId>>& groups) {
-  for (const auto& [group, replicas] : groups) {
-    const bool mine =
-        std::find(replicas.begin(), replicas.end(), metadata_.self()) != replicas.end();
-    if (!mine) continue;
-    host_.Remove(group,
-                 [&home = metadata_.shard(), self = self_, group = group](absl::Status status) {
-                   home.Post([self, group, status = std::move(status)] {
-                     // A removal that failed stays recorded and is tried again at the next start.
-                     if (*self != nullptr && status.ok()) (*self)->ForgetRemoval(group);
-                   });
-                 });
-  }
+// A replica is begun only in the directory that it was given to: what a wiped disk held is not
+// made up for by an empty log that votes.
+Placement Controller::PlacementHere(const TopicEntry& topic, const PartitionPlacement& p,
+                                    const PlacedReplica& mine) const {
+  Placement place;
+  place.options.group = p.group;
+  place.options.self = mine.replica;
+  place.options.policy = PolicyOf(topic.config);
+  place.options.goal = {p.goal(), !p.leaving.empty()};
+  place.options.leads_first = mine == p.replicas.front();
+  place.create =
+      p.OnNode(mine.replica.node) == &mine && mine.broker_epoch == metadata_.self().epoch;
+  if (std::find(p.founders.begin(), p.founders.end(), mine.replica) == p.founders.end())
+    return place;
+  place.bootstrap.emplace();
+  place.bootstrap->configuration.voters = p.founders;
+  auto& voters = place.bootstrap->configuration.voters;
+  std::sort(voters.begin(), voters.end());
+  place.bootstrap->append_time = p.created;
+  return place;
 }
 
-void Controller::ForgetRemoval(GroupId group) {
-  const auto at = fold_.removed_groups().find(group);
-  if (!CheckDeciding().ok() || at == fold_.removed_groups().end()) return;
-  // The others' data may still be there.
-  if (at->second.size() > 1) return;
-  Propose({{RemovedGroupKey(group), std::nullopt}}, [](absl::Status) {});
+void Controller::RemoveGroups(const std::map<GroupId, std::vector<ReplicaId>>& groups) {
+  for (const auto& [group, replicas] : groups) {
+    for (const ReplicaId& replica : replicas) {
+      if (replica.node != metadata_.self().node) continue;
+      // A removal that failed stays recorded and is tried again at the next start.
+      host_.Remove(group, replica.epoch,
+                   [reports = options_.reports, group = group, replica](absl::Status status) {
+                     if (status.ok() && reports != nullptr)
+                       reports->Tell({ReplicaReport::Kind::kRemoved, group, {replica}});
+                   });
+    }
+  }
 }
 
 // --- Decisions
@@ -302,6 +315,25 @@ void Controller::Propose(std::vector<EntityChange> changes, Done done) {
         done(outcome.status());
       },
       metadata_.leader_epoch());
+}
+
+// What is known to be committed when the answer comes includes the entry.
+void Controller::ProposeAndFold(std::vector<EntityChange> changes, Done done) {
+  Propose(std::move(changes), [self = self_, done = std::move(done)](absl::Status status) mutable {
+    if (!status.ok()) return done(std::move(status));
+    if (*self == nullptr || (*self)->stopped_)
+      return done(MakeError(Reason::OUTCOME_UNKNOWN, "the broker stopped meanwhile"));
+    (*self)->folded_.emplace((*self)->metadata_.commit_index(), std::move(done));
+    (*self)->ResolveFolded();
+  });
+}
+
+void Controller::ResolveFolded() {
+  while (!folded_.empty() && folded_.begin()->first <= fold_.position().applied) {
+    Done done = std::move(folded_.begin()->second);
+    folded_.erase(folded_.begin());
+    done(absl::OkStatus());
+  }
 }
 
 EntityChange Controller::ClusterChange(GroupId next_group) const {
@@ -341,7 +373,7 @@ void Controller::Stop() {
                 "the broker stopped before the decision was known to be carried out");
   for (auto& [id, done] : std::exchange(creates_, {})) done(unknown);
   for (auto& [id, done] : std::exchange(deletes_, {})) done(unknown);
-  for (auto& [id, done] : std::exchange(alters_, {})) done(unknown);
+  for (auto& [index, done] : std::exchange(folded_, {})) done(unknown);
   for (auto& [node, join] : std::exchange(joins_, {})) join.second(unknown);
   if (ready_) std::exchange(ready_, {})(MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
   store_.Flush().IgnoreError();

@@ -7,14 +7,10 @@
 #include "common/limits.h"
 #include "server/metadata/controller.h"
 #include "server/metadata/topic_settings.h"
-#include "varve/state/v1/metadata.pb.h"
 
 namespace varve::server {
 namespace {
 
-namespace state = varve::state::v1;
-
-constexpr std::string_view kNamespace = "default";
 // Replicas of a topic that does not say how many, where there are as many brokers.
 constexpr size_t kMostDefaultReplicas = 3;
 
@@ -24,21 +20,6 @@ TopicId RandomTopicId(Random& random) {
     for (uint8_t& byte : id.bytes) byte = static_cast<uint8_t>(random.Next());
   } while (id.empty());
   return id;
-}
-
-EntityChange TopicChange(const TopicEntry& topic) {
-  state::TopicValue value;
-  value.set_name(topic.name);
-  value.set_id(StoredId(topic.id));
-  value.set_partitions(static_cast<uint32_t>(topic.partitions.size()));
-  value.set_replication_factor(topic.replication_factor);
-  value.set_max_batch_bytes(topic.config.max_batch_bytes);
-  value.set_segment_bytes(topic.config.segment_bytes);
-  value.set_created_ms(topic.created.value());
-  if (topic.config.segment_ms) value.set_segment_ms(*topic.config.segment_ms);
-  if (topic.config.retention_ms) value.set_retention_ms(*topic.config.retention_ms);
-  if (topic.config.retention_bytes) value.set_retention_bytes(*topic.config.retention_bytes);
-  return {TopicKey(std::string(kNamespace), topic.id), value.SerializeAsString()};
 }
 
 absl::Status SetTwice(std::string_view name) {
@@ -55,12 +36,18 @@ absl::Status AlterConfig(const AlterTopicRequest& request, TopicConfig* config) 
     if (!named.insert(name).second) return SetTwice(name);
     VARVE_RETURN_IF_ERROR(UnsetTopicSetting(name, config));
   }
-  if (named.empty())
+  if (named.empty() && request.replication_factor == 0)
     return MakeError(Reason::INVALID_REQUEST, "the request neither sets nor unsets anything");
   return absl::OkStatus();
 }
 
 }  // namespace
+
+uint64_t Controller::PartitionsInAll() const {
+  uint64_t partitions = catalogue_.partition_count();
+  for (const auto& [name, count] : creating_) partitions += count;
+  return partitions;
+}
 
 absl::Status Controller::CheckCreate(CreateTopicRequest* request) const {
   VARVE_RETURN_IF_ERROR(CheckTopicName(request->name));
@@ -68,9 +55,7 @@ absl::Status Controller::CheckCreate(CreateTopicRequest* request) const {
     return MakeError(Reason::TOPIC_EXISTS, "topic \"", request->name, "\" exists already");
   std::string colliding;
   if (const TopicRef other = catalogue_.FindColliding(request->name)) colliding = other->name;
-  uint64_t partitions = catalogue_.partition_count();
   for (const auto& [name, count] : creating_) {
-    partitions += count;
     if (FoldedTopicName(name) == FoldedTopicName(request->name)) colliding = name;
   }
   if (!colliding.empty())
@@ -83,7 +68,7 @@ absl::Status Controller::CheckCreate(CreateTopicRequest* request) const {
   if (request->partitions > limits::kMaxPartitionsPerTopic)
     return MakeError(Reason::INVALID_PARTITIONS, request->partitions, " partitions are more than ",
                      limits::kMaxPartitionsPerTopic);
-  if (partitions + request->partitions > limits::kMaxPartitionsPerBroker)
+  if (PartitionsInAll() + request->partitions > limits::kMaxPartitionsPerBroker)
     return MakeError(Reason::OVERLOADED, "the broker would have more than ",
                      limits::kMaxPartitionsPerBroker, " partitions");
   if (catalogue_.size() + creating_.size() >= limits::kMaxTopics)
@@ -101,35 +86,41 @@ absl::Status Controller::CheckCreate(CreateTopicRequest* request) const {
   return CheckTopicConfig(request->config);
 }
 
+// One broker further for each partition: the leaders of a topic are spread evenly.
+void Controller::AddNewPartitions(size_t count, WallTime now, TopicEntry* topic,
+                                  std::vector<EntityChange>* changes) {
+  const std::vector<NodeId> brokers = BrokersForReplicas(topic->replication_factor);
+  const size_t old = topic->partitions.size();
+  const uint64_t turn = next_group_.value();
+  for (size_t i = old; i < count; ++i) {
+    PartitionPlacement placement;
+    placement.group = next_group_;
+    ++next_group_;
+    for (size_t r = 0; r < topic->replication_factor; ++r) {
+      const NodeId node = brokers[(turn + i - old + r) % brokers.size()];
+      placement.replicas.push_back({{node, EpochOf(node)}, EpochOf(node)});
+      placement.last_epoch = std::max(placement.last_epoch, EpochOf(node));
+    }
+    placement.created = now;
+    placement.founders = placement.goal();
+    topic->partitions.push_back(placement);
+    changes->push_back(
+        PartitionChange(topic->id, PartitionId(static_cast<uint32_t>(i)), placement));
+  }
+  changes->push_back(ClusterChange(next_group_));
+}
+
 std::vector<EntityChange> Controller::CreateChanges(const CreateTopicRequest& request, TopicId id,
                                                     WallTime now) {
-  std::vector<EntityChange> changes;
   TopicEntry topic;
   topic.name = request.name;
   topic.id = id;
-  topic.partitions.resize(request.partitions);
   topic.replication_factor = request.replication_factor;
   topic.config = request.config;
   topic.created = now;
-  changes.push_back(TopicChange(topic));
-  const std::vector<NodeId> brokers = BrokersForReplicas(request.replication_factor);
-  const uint64_t first = next_group_.value();
-  for (uint32_t i = 0; i < request.partitions; ++i) {
-    state::PartitionValue partition;
-    partition.set_group_id(next_group_.value());
-    ++next_group_;
-    // One broker further for each partition: the leaders of a topic are spread evenly.
-    for (uint32_t r = 0; r < request.replication_factor; ++r) {
-      const NodeId node = brokers[(first + i + r) % brokers.size()];
-      auto* replica = partition.add_replicas();
-      replica->set_node(node.value());
-      replica->set_replica_epoch(EpochOf(node).value());
-    }
-    partition.set_created_ms(now.value());
-    changes.push_back(
-        {PartitionKey(std::string(kNamespace), id, PartitionId(i)), partition.SerializeAsString()});
-  }
-  changes.push_back(ClusterChange(next_group_));
+  std::vector<EntityChange> changes;
+  AddNewPartitions(request.partitions, now, &topic, &changes);
+  changes.insert(changes.begin(), TopicChange(topic));
   return changes;
 }
 
@@ -156,25 +147,102 @@ void Controller::CreateTopic(CreateTopicRequest request, TopicDone done) {
           });
 }
 
+absl::StatusOr<TopicRef> Controller::FindToChange(const std::string& name,
+                                                  const std::optional<TopicId>& id) const {
+  TopicRef topic = catalogue_.Find(name);
+  if (!topic || deleting_.contains(topic->id) || (id && *id != topic->id))
+    return MakeError(Reason::UNKNOWN_TOPIC, "topic \"", name, "\"",
+                     topic ? " has another id, or is being deleted" : " does not exist");
+  // The next change must begin from this one.
+  if (altering_.contains(topic->id) || mover_->IsChanging(topic->id))
+    return MakeError(Reason::OVERLOADED, "another change of topic \"", name, "\" is under way");
+  return topic;
+}
+
 void Controller::AlterTopic(AlterTopicRequest request, TopicDone done) {
   if (absl::Status status = CheckDeciding(); !status.ok()) return done(std::move(status));
-  const TopicRef topic = catalogue_.Find(request.name);
-  if (!topic || deleting_.contains(topic->id) || (request.id && *request.id != topic->id))
-    return done(MakeError(Reason::UNKNOWN_TOPIC, "topic \"", request.name, "\"",
-                          topic ? " has another id, or is being deleted" : " does not exist"));
-  auto altered = std::make_shared<TopicEntry>(*topic);
-  if (absl::Status status = AlterConfig(request, &altered->config); !status.ok())
-    return done(std::move(status));
-  if (request.validate_only || altered->config == topic->config) return done(TopicRef(altered));
-  // The next change must begin from this one.
-  if (alters_.contains(topic->id))
-    return done(MakeError(Reason::OVERLOADED, "another change of topic \"", request.name,
-                          "\" is under way"));
-  alters_.emplace(topic->id, std::move(done));
-  Propose({TopicChange(*altered)}, [self = self_, id = topic->id](absl::Status status) {
-    if (status.ok() || *self == nullptr) return;  // answered when the fold has applied it
-    if (auto node = (*self)->alters_.extract(id); !node.empty()) node.mapped()(std::move(status));
+  const auto topic = FindToChange(request.name, request.id);
+  if (!topic.ok()) return done(topic.status());
+  auto altered = std::make_shared<TopicEntry>(**topic);
+  std::vector<EntityChange> changes;
+  absl::Status status = AlterConfig(request, &altered->config);
+  if (status.ok() && request.replication_factor != 0)
+    status = ChangeReplication(request.replication_factor, altered.get(), &changes);
+  if (!status.ok()) return done(std::move(status));
+  if (request.validate_only || (altered->config == (*topic)->config && changes.empty()))
+    return done(TopicRef(altered));
+  changes.insert(changes.begin(), TopicChange(*altered));
+  ProposeAlteration(altered->id, std::move(changes), std::move(done));
+}
+
+// The first replicas stay; others come to the brokers that have the fewest.
+absl::Status Controller::ChangeReplication(uint32_t replicas, TopicEntry* topic,
+                                           std::vector<EntityChange>* changes) {
+  if (topic->replication_factor == replicas) return absl::OkStatus();
+  Brokers brokers = mover_->LookAtBrokers();
+  for (size_t i = 0; i < topic->partitions.size(); ++i) {
+    PartitionPlacement& placement = topic->partitions[i];
+    std::vector<NodeId> nodes;
+    for (const ReplicaId& replica : placement.goal())
+      if (nodes.size() < replicas) nodes.push_back(replica.node);
+    while (nodes.size() < replicas) {
+      const auto node = brokers.LeastLoaded(nodes);
+      if (!node)
+        return MakeError(Reason::INVALID_REPLICATION, "replication factor ", replicas,
+                         " needs as many live brokers");
+      ++brokers.replicas[*node];
+      nodes.push_back(*node);
+    }
+    placement = WithReplicasOn(placement, nodes, brokers);
+    changes->push_back(
+        PartitionChange(topic->id, PartitionId(static_cast<uint32_t>(i)), placement));
+  }
+  topic->replication_factor = replicas;
+  return absl::OkStatus();
+}
+
+// The answer is the topic as it is then.
+void Controller::ProposeAlteration(TopicId id, std::vector<EntityChange> changes, TopicDone done) {
+  altering_.insert(id);
+  ProposeAndFold(std::move(changes), [self = self_, id,
+                                      done = std::move(done)](absl::Status status) mutable {
+    if (*self != nullptr) (*self)->altering_.erase(id);
+    if (!status.ok()) return done(std::move(status));
+    const TopicRef topic = (*self)->catalogue_.FindById(id);
+    if (!topic) return done(MakeError(Reason::UNKNOWN_TOPIC, "the topic was deleted meanwhile"));
+    (*self)->PlaceTopic(topic, [self, topic, done = std::move(done)](absl::Status placed) mutable {
+      if (!placed.ok() || *self == nullptr)
+        return done(MakeError(Reason::OUTCOME_UNKNOWN, "the change of topic \"", topic->name,
+                              "\" was decided, but not carried out: ", MessageOf(placed)));
+      (*self)->AnswerWhenLed(topic, (*self)->fold_.position().applied, 0, kLedAttempts,
+                             std::move(done));
+    });
   });
+}
+
+void Controller::AddPartitions(AddPartitionsRequest request, TopicDone done) {
+  if (absl::Status status = CheckDeciding(); !status.ok()) return done(std::move(status));
+  const auto found = FindToChange(request.name, request.id);
+  if (!found.ok()) return done(found.status());
+  auto topic = std::make_shared<TopicEntry>(**found);
+  const size_t now = topic->partitions.size();
+  if (request.partitions <= now)
+    return done(MakeError(Reason::INVALID_PARTITIONS, "topic \"", request.name, "\" has ", now,
+                          " partitions already; they cannot become fewer"));
+  if (request.partitions > limits::kMaxPartitionsPerTopic)
+    return done(MakeError(Reason::INVALID_PARTITIONS, request.partitions,
+                          " partitions are more than ", limits::kMaxPartitionsPerTopic));
+  if (PartitionsInAll() + request.partitions - now > limits::kMaxPartitionsPerBroker)
+    return done(MakeError(Reason::OVERLOADED, "the broker would have more than ",
+                          limits::kMaxPartitionsPerBroker, " partitions"));
+  if (request.validate_only) {
+    topic->partitions.resize(request.partitions);
+    return done(TopicRef(std::move(topic)));
+  }
+  std::vector<EntityChange> changes;
+  AddNewPartitions(request.partitions, clock_.Wall(), topic.get(), &changes);
+  changes.insert(changes.begin(), TopicChange(*topic));
+  ProposeAlteration(topic->id, std::move(changes), std::move(done));
 }
 
 void Controller::DeleteTopic(DeleteTopicRequest request, Done done) {
@@ -183,6 +251,17 @@ void Controller::DeleteTopic(DeleteTopicRequest request, Done done) {
   if (!topic || (request.id && *request.id != topic->id))
     return done(MakeError(Reason::UNKNOWN_TOPIC, "topic \"", request.name, "\"",
                           topic ? " has another id" : " does not exist"));
+  // What is under way may place replicas of which this decision knows nothing.
+  if (altering_.contains(topic->id) || mover_->IsChanging(topic->id)) {
+    metadata_.shard().RunAt(
+        clock_.Now() + kLedInterval,
+        [self = self_, request = std::move(request), done = std::move(done)]() mutable {
+          if (*self == nullptr)
+            return done(MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
+          (*self)->DeleteTopic(std::move(request), std::move(done));
+        });
+    return;
+  }
   deleting_.insert(topic->id);
   std::vector<EntityChange> changes;
   const WallTime now = clock_.Wall();
@@ -191,14 +270,12 @@ void Controller::DeleteTopic(DeleteTopicRequest request, Done done) {
     const PartitionPlacement& placement = topic->partitions[i];
     const PartitionId number(static_cast<uint32_t>(i));
     changes.push_back({PartitionKey(std::string(kNamespace), topic->id, number), std::nullopt});
-    state::RemovedGroupValue removed;
-    removed.set_removed_ms(now.value());
-    for (const ReplicaId& replica : placement.replicas) {
-      auto* out = removed.add_replicas();
-      out->set_node(replica.node.value());
-      out->set_replica_epoch(replica.epoch.value());
-    }
-    changes.push_back({RemovedGroupKey(placement.group), removed.SerializeAsString()});
+    std::vector<ReplicaId> removed = placement.goal();
+    for (const PlacedReplica& placed : placement.leaving) removed.push_back(placed.replica);
+    const auto earlier = fold_.removed_groups().find(placement.group);
+    if (earlier != fold_.removed_groups().end())
+      removed.insert(removed.end(), earlier->second.begin(), earlier->second.end());
+    changes.push_back(RemovedGroupChange(placement.group, removed, now));
   }
   Propose(std::move(changes),
           [self = self_, id = topic->id, done = std::move(done)](absl::Status status) mutable {

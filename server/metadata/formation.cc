@@ -211,10 +211,12 @@ void Formation::Hello(HelloRequest /*request*/, Reply<HelloReply> reply) {
   home_.Post([reply = std::move(reply), out = std::move(out)]() mutable { reply(std::move(out)); });
 }
 
-void Formation::Join(JoinRequest /*request*/, Reply<JoinReply> reply) {
-  home_.Post([reply = std::move(reply)]() mutable {
-    reply(MakeError(Reason::STARTING, "this broker is not in a cluster yet"));
-  });
+void Formation::Join(JoinRequest /*request*/, Reply<JoinReply> reply) { Refuse(std::move(reply)); }
+void Formation::Report(ReportRequest /*request*/, Reply<ReportReply> reply) {
+  Refuse(std::move(reply));
+}
+void Formation::Transfer(TransferRequest /*request*/, Reply<TransferReply> reply) {
+  Refuse(std::move(reply));
 }
 
 }  // namespace varve::server

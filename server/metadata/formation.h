@@ -6,11 +6,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "common/clock.h"
+#include "common/error.h"
 #include "common/executor.h"
 #include "server/service/peer_service.h"
 
@@ -75,8 +77,16 @@ class Formation final : public PeerService {
   void Hello(HelloRequest request, Reply<HelloReply> reply) override;
   // STARTING: nobody decides here yet.
   void Join(JoinRequest request, Reply<JoinReply> reply) override;
+  void Report(ReportRequest request, Reply<ReportReply> reply) override;
+  void Transfer(TransferRequest request, Reply<TransferReply> reply) override;
 
  private:
+  template <class Answer>
+  void Refuse(Reply<Answer> reply) {
+    home_.Post([reply = std::move(reply)]() mutable {
+      reply(MakeError(Reason::STARTING, "this broker is not in a cluster yet"));
+    });
+  }
   void Ask();
   void OnAnswer(uint64_t round, NodeId node, absl::StatusOr<HelloReply> answer);
   void Judge();

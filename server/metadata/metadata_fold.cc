@@ -22,42 +22,6 @@ bool ReadId(const std::string& bytes, Id* out) {
   return true;
 }
 
-template <class Message>
-absl::Status ParseValue(std::string_view bytes, const char* what, Message* out) {
-  if (out->ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return absl::OkStatus();
-  return MakeError(Reason::DATA_LOSS, "a ", what, " of the metadata partition does not parse (",
-                   bytes.size(), " bytes)");
-}
-
-template <class Placements>
-std::vector<ReplicaId> ReadReplicas(const Placements& placements) {
-  std::vector<ReplicaId> out;
-  for (const auto& p : placements)
-    out.push_back({NodeId(p.node()), ReplicaEpoch(p.replica_epoch())});
-  return out;
-}
-
-absl::StatusOr<std::shared_ptr<TopicEntry>> ReadTopic(TopicId id, std::string_view value) {
-  state::TopicValue value_message;
-  VARVE_RETURN_IF_ERROR(ParseValue(value, "topic value", &value_message));
-  if (value_message.partitions() > limits::kMaxPartitionsPerTopic)
-    return MakeError(Reason::DATA_LOSS, "topic value claims ", value_message.partitions(),
-                     " partitions, more than ", limits::kMaxPartitionsPerTopic);
-  auto topic = std::make_shared<TopicEntry>();
-  topic->name = value_message.name();
-  topic->id = id;
-  topic->replication_factor = value_message.replication_factor();
-  topic->config.max_batch_bytes = value_message.max_batch_bytes();
-  topic->config.segment_bytes = value_message.segment_bytes();
-  if (value_message.has_segment_ms()) topic->config.segment_ms = value_message.segment_ms();
-  if (value_message.has_retention_ms()) topic->config.retention_ms = value_message.retention_ms();
-  if (value_message.has_retention_bytes())
-    topic->config.retention_bytes = value_message.retention_bytes();
-  topic->created = WallTime(value_message.created_ms());
-  topic->partitions.resize(value_message.partitions());
-  return topic;
-}
-
 }  // namespace
 
 absl::StatusOr<std::string> EncodeMetadataBatch(const std::vector<EntityChange>& changes,
@@ -101,7 +65,7 @@ absl::Status MetadataFold::Restart() {
   next_group_ = kFirstTopicGroup;
   has_cluster_ = false;
   removed_groups_.clear();
-  metadata_epochs_.clear();
+  brokers_.clear();
   view_.ClearBrokers();
   catalogue_.Clear();
   return absl::OkStatus();
@@ -147,7 +111,9 @@ absl::Status MetadataFold::ReadEntity(const EntityKey& key, std::string_view val
   switch (key.type) {
     case EntityType::kCluster: {
       state::ClusterValue cluster;
-      VARVE_RETURN_IF_ERROR(ParseValue(value, "cluster value", &cluster));
+      if (!cluster.ParseFromArray(value.data(), static_cast<int>(value.size())))
+        return MakeError(Reason::DATA_LOSS, "the cluster value does not parse (", value.size(),
+                         " bytes)");
       if (!ReadId(cluster.cluster_id(), &cluster_))
         return MakeError(Reason::DATA_LOSS, "the cluster id has ", cluster.cluster_id().size(),
                          " bytes");
@@ -156,21 +122,16 @@ absl::Status MetadataFold::ReadEntity(const EntityKey& key, std::string_view val
       return absl::OkStatus();
     }
     case EntityType::kTopic: {
-      VARVE_ASSIGN_OR_RETURN((*drafts)[key.topic].topic, ReadTopic(key.topic, value));
+      VARVE_ASSIGN_OR_RETURN((*drafts)[key.topic].topic, ReadTopicValue(key.topic, value));
       return absl::OkStatus();
     }
     case EntityType::kPartition: {
-      state::PartitionValue partition;
-      VARVE_RETURN_IF_ERROR(ParseValue(value, "partition value", &partition));
-      (*drafts)[key.topic].partitions[key.partition] = {GroupId(partition.group_id()),
-                                                        ReadReplicas(partition.replicas()),
-                                                        WallTime(partition.created_ms())};
+      VARVE_ASSIGN_OR_RETURN((*drafts)[key.topic].partitions[key.partition],
+                             ReadPartitionValue(value));
       return absl::OkStatus();
     }
     case EntityType::kRemovedGroup: {
-      state::RemovedGroupValue removed;
-      VARVE_RETURN_IF_ERROR(ParseValue(value, "removed group value", &removed));
-      removed_groups_[key.group] = ReadReplicas(removed.replicas());
+      VARVE_ASSIGN_OR_RETURN(removed_groups_[key.group], ReadRemovedGroupValue(value));
       changes->removed_groups[key.group] = removed_groups_[key.group];
       return absl::OkStatus();
     }
@@ -181,15 +142,17 @@ absl::Status MetadataFold::ReadEntity(const EntityKey& key, std::string_view val
   return MakeError(Reason::DATA_LOSS, "unknown entity type");
 }
 
+// Who has left is not among the brokers any more.
 absl::Status MetadataFold::ReadBroker(NodeId node, std::string_view value) {
-  state::BrokerValue broker;
-  VARVE_RETURN_IF_ERROR(ParseValue(value, "broker value", &broker));
-  BrokerInfo info{node, {}, broker.client_address(), broker.peer_address()};
-  if (!ReadId(broker.directory_id(), &info.directory))
-    return MakeError(Reason::DATA_LOSS, "the directory id of broker ", node, " has ",
-                     broker.directory_id().size(), " bytes");
-  metadata_epochs_[node] = ReplicaEpoch(broker.metadata_epoch());
-  view_.PutBroker(info);
+  VARVE_ASSIGN_OR_RETURN(const BrokerRecord broker, ReadBrokerValue(node, value));
+  brokers_[node] = broker;
+  if (broker.duty == BrokerDuty::kLeft) {
+    view_.RemoveBroker(node);
+  } else {
+    view_.PutBroker(broker.info);
+    const bool leaves = broker.duty == BrokerDuty::kLeaving;
+    view_.SetLeaving(node, leaves ? std::optional(broker.replacement) : std::nullopt);
+  }
   return absl::OkStatus();
 }
 
@@ -197,7 +160,7 @@ void MetadataFold::RemoveEntity(const EntityKey& key) {
   if (key.type == EntityType::kTopic) catalogue_.Remove(key.topic);
   if (key.type == EntityType::kRemovedGroup) removed_groups_.erase(key.group);
   if (key.type != EntityType::kBroker) return;
-  metadata_epochs_.erase(key.node);
+  brokers_.erase(key.node);
   view_.RemoveBroker(key.node);
 }
 

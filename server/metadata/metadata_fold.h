@@ -12,16 +12,11 @@
 #include "common/entry.h"
 #include "server/metadata/catalogue.h"
 #include "server/metadata/cluster_view.h"
-#include "server/metadata/entity_key.h"
+#include "server/metadata/entity_values.h"
 #include "storage/state_store.h"
 
 namespace varve::server {
 
-// One record of a metadata batch; no value: a tombstone.
-struct EntityChange {
-  EntityKey key;
-  std::optional<std::string> value;  // a serialised message of varve.state.v1
-};
 // One record batch with these changes, in order: they take effect together or not at all.
 absl::StatusOr<std::string> EncodeMetadataBatch(const std::vector<EntityChange>& changes,
                                                 WallTime timestamp);
@@ -57,10 +52,8 @@ class MetadataFold {
   [[nodiscard]] GroupId next_group() const { return next_group_; }
   [[nodiscard]] bool has_cluster() const { return has_cluster_; }
   [[nodiscard]] ClusterId cluster() const { return cluster_; }
-  // Replicas of the metadata log, by what their brokers' entities say.
-  [[nodiscard]] const std::map<NodeId, ReplicaEpoch>& metadata_epochs() const {
-    return metadata_epochs_;
-  }
+  // All that have ever joined, those that left included.
+  [[nodiscard]] const std::map<NodeId, BrokerRecord>& brokers() const { return brokers_; }
   // Removals that are decided and not yet reported done.
   [[nodiscard]] const std::map<GroupId, std::vector<ReplicaId>>& removed_groups() const {
     return removed_groups_;
@@ -90,7 +83,7 @@ class MetadataFold {
   bool has_cluster_ = false;
   ClusterId cluster_;
   std::map<GroupId, std::vector<ReplicaId>> removed_groups_;
-  std::map<NodeId, ReplicaEpoch> metadata_epochs_;
+  std::map<NodeId, BrokerRecord> brokers_;
 };
 
 }  // namespace varve::server

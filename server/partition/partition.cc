@@ -22,6 +22,8 @@ Partition::Partition(PartitionOptions options, std::unique_ptr<storage::Partitio
       log_store_(*log_, directory_, shard),
       metrics_(context.metrics),
       peers_(context.peers),
+      reports_(context.reports),
+      goal_(options.goal),
       policy_(options.policy),
       self_(std::make_shared<Partition*>(this)) {
   raft::CoreOptions core{options_.group, options_.self, limits::kMaxUncommittedBytes};
@@ -44,7 +46,7 @@ Partition::~Partition() {
 
 // A suspect replica is given no time: it neither votes nor leads.
 void Partition::Start() {
-  if (!log_->suspicion().ok()) return;
+  if (!log_->suspicion().ok()) return TellSuspect();
   raft_->Start();
   RepairDamage();
   if (options_.leads_first && log_->end().last_index == Index{1}) CampaignFirst(30);
@@ -66,6 +68,7 @@ void Partition::Stop() {
   stopped_ = true;
   shard_.Cancel(std::exchange(review_timer_, TimerId{}));
   shard_.Cancel(std::exchange(repair_timer_, TimerId{}));
+  shard_.Cancel(std::exchange(members_timer_, TimerId{}));
   shard_.Cancel(std::exchange(first_election_, TimerId{}));
   shard_.Cancel(std::exchange(watch_timer_, TimerId{}));
   if (noted_leader_ == options_.self.node) view_.ForgetLeader(options_.group, noted_leader_);
@@ -258,6 +261,7 @@ void Partition::OnLeadershipConfirmed() {
   WakeAllReaders();
   WakeLeaderWaiters();
   ReviewRetention();
+  ReviewMembers();
 }
 
 void Partition::WakeLeaderWaiters() {
@@ -281,11 +285,6 @@ absl::Status Partition::WhyNotServing() const {
     return MakeError(Reason::OFFSET_NOT_AVAILABLE,
                      "the partition has no leader yet that has committed in its term");
   return view_.NotLeader(options_.group);
-}
-
-void Partition::ProposeConfiguration(const Configuration& next) {
-  raft_->Propose(FrameBuffer::Copy(EncodeConfiguration(next)), EntryKind::kConfig, 0,
-                 leader_epoch());
 }
 
 bool Partition::serving() const { return !stopped_ && raft_->core().leadership_confirmed(); }

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -18,6 +19,7 @@
 #include "server/partition/log_puller.h"
 #include "server/partition/log_store_adapter.h"
 #include "server/partition/partition_metrics.h"
+#include "server/partition/replica_reports.h"
 #include "server/partition/replica_watch.h"
 #include "server/service/messages.h"
 #include "server/service/status_messages.h"
@@ -35,10 +37,19 @@ struct LogPolicy {
   bool operator==(const LogPolicy&) const = default;
 };
 
+// Where the replicas of a partition are to be, as the metadata says. Its leader brings the group
+// there.
+struct ReplicaGoal {
+  std::vector<ReplicaId> replicas;  // empty: the group is not moved from here
+  bool report_reached = false;      // the controller waits for it
+  bool operator==(const ReplicaGoal&) const = default;
+};
+
 struct PartitionOptions {
   GroupId group;
   ReplicaId self;
   LogPolicy policy;
+  ReplicaGoal goal;
   uint64_t seed = 1;  // of election timeouts; another one on each node
   // This replica is to lead the new group first: it does not wait for an election timeout.
   bool leads_first = false;
@@ -52,6 +63,7 @@ struct PartitionContext {
   ClusterView& view;
   raft::GroupPeers* peers = nullptr;    // null: no other node can be reached
   PartitionMetrics* metrics = nullptr;  // of its shard; null: nothing is counted
+  ReplicaReports* reports = nullptr;    // null: nobody listens
 };
 
 struct AppendOutcome {
@@ -111,6 +123,18 @@ class Partition final : private raft::GroupListener {
               std::optional<Term> expected_term = std::nullopt);
   // Proposes a change of the members, in this term; what becomes of it shows in core().
   void ProposeConfiguration(const Configuration& next);
+  // Takes effect at once where this replica leads, else when it does.
+  void SetGoal(ReplicaGoal goal);
+  [[nodiscard]] const ReplicaGoal& goal() const { return goal_; }
+  // Hands leadership to the replica on the node: NOT_LEADER, or OVERLOADED when that one cannot
+  // take over at once. Succeeds or is given up within an election timeout.
+  absl::Status TransferTo(NodeId node);
+  // Whether it leads though another voter is live and could.
+  [[nodiscard]] bool has_successor() const;
+  // Whether this replica would lead: OVERLOADED says why not.
+  [[nodiscard]] absl::Status WouldLead() const;
+  // While the broker drains, its replicas hand leadership over and do not campaign.
+  void SetDraining(bool draining);
 
   // Committed Data entries from `from` on, at most `max_bytes` but at least one; none at the high
   // watermark. OFFSET_OUT_OF_RANGE below the log start or above the high watermark of a confirmed
@@ -193,6 +217,12 @@ class Partition final : private raft::GroupListener {
   [[nodiscard]] storage::SpaceClass space_class() const;
   void LeadWhereRoomIs();
   absl::Status CheckRoom();
+  // partition_members.cc
+  void ReviewMembers();
+  void ArmMembersReview();
+  void TellSuspect();
+  [[nodiscard]] bool KeepsUp(const raft::Progress& follower) const;
+  [[nodiscard]] std::set<ReplicaId> ReadyReplicas() const;
   // partition_install.cc
   [[nodiscard]] std::optional<raft::InstallPoint> MakeInstallPoint(Index at_least) const;
   void ServePiece(const raft::PieceRequest& request);
@@ -246,6 +276,12 @@ class Partition final : private raft::GroupListener {
   PartitionMetrics* const metrics_;
   std::unique_ptr<raft::Group> raft_;
   raft::GroupPeers* const peers_;
+  ReplicaReports* const reports_;
+  ReplicaGoal goal_;
+  TimerId members_timer_;
+  Nanos members_wait_ = 0;
+  bool disk_slow_ = false;
+  bool draining_ = false;
   std::optional<LogPuller> puller_;  // with peers
   TimerId repair_timer_;
   uint64_t repair_attempts_ = 0;

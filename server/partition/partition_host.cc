@@ -49,32 +49,70 @@ absl::Status PartitionHost::WhyMissing(GroupId group) const {
 }
 
 void PartitionHost::Place(Placement placement, absl::AnyInvocable<void(absl::Status)> done) {
-  Shard& shard = ShardFor(placement.options.group);
+  const GroupId group = placement.options.group;
+  Shard& shard = ShardFor(group);
   shard.executor->Post(
-      [this, &shard, placement = std::move(placement), done = std::move(done)]() mutable {
-        PlaceOnShard(shard, std::move(placement), std::move(done));
+      [this, &shard, group, placement = std::move(placement), done = std::move(done)]() mutable {
+        WhenUnchanging(
+            shard, group,
+            [this, &shard, placement = std::move(placement), done = std::move(done)]() mutable {
+              PlaceOnShard(shard, std::move(placement), std::move(done));
+            });
       });
+}
+
+// Else a topic that is deleted while it is being created would leave its logs without an owner.
+void PartitionHost::WhenUnchanging(Shard& shard, GroupId group, Task task) {
+  if (!shard.changing.contains(group)) return task();
+  shard.waiting[group].push_back(std::move(task));
+}
+
+void PartitionHost::EndChange(Shard& shard, GroupId group) {
+  shard.changing.erase(group);
+  auto waiting = shard.waiting.extract(group);
+  if (waiting.empty()) return;
+  for (Task& task : waiting.mapped()) WhenUnchanging(shard, group, std::move(task));
+}
+
+bool PartitionHost::ClosePartition(Shard& shard, GroupId group) {
+  if (shard.partitions.erase(group) == 0) return false;
+  size_.fetch_sub(1, std::memory_order_relaxed);
+  return true;
 }
 
 void PartitionHost::PlaceOnShard(Shard& shard, Placement placement,
                                  absl::AnyInvocable<void(absl::Status)> done) {
   const GroupId group = placement.options.group;
+  const ReplicaEpoch epoch = placement.options.self.epoch;
   if (stopping_.load()) return done(MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
-  if (const auto at = shard.partitions.find(group); at != shard.partitions.end()) {
-    at->second->SetPolicy(placement.options.policy);
+  if (Partition* open = Find(group); open != nullptr && open->self().epoch >= epoch) {
+    open->SetPolicy(placement.options.policy);
+    open->SetGoal(std::move(placement.options.goal));
     return done(absl::OkStatus());
   }
-  if (const auto at = shard.creating.find(group); at != shard.creating.end()) {
-    at->second = placement.options.policy;
+  ClosePartition(shard, group);
+  auto log = directory_.OpenLog(group, *shard.executor);
+  if (log.ok() && (*log)->replica_epoch() >= epoch) {
+    Adopt(shard, placement.options, std::move(*log));
     return done(absl::OkStatus());
   }
-  auto open = directory_.OpenLog(group, *shard.executor);
-  if (open.ok()) {
-    Adopt(shard, placement.options, std::move(*open));
-    return done(absl::OkStatus());
-  }
-  if (!absl::IsNotFound(open.status())) return done(open.status());
-  shard.creating.emplace(group, placement.options.policy);
+  const bool former = log.ok();
+  if (!former && !absl::IsNotFound(log.status())) return done(log.status());
+  if (!placement.create) return done(absl::OkStatus());
+  shard.changing.insert(group);
+  if (!former) return Create(shard, std::move(placement), std::move(done));
+  log->reset();
+  RemoveData(shard, group,
+             [this, &shard, placement = std::move(placement),
+              done = std::move(done)](absl::Status status) mutable {
+               if (status.ok()) return Create(shard, std::move(placement), std::move(done));
+               OnCreated(shard, placement.options, std::move(status), std::move(done));
+             });
+}
+
+void PartitionHost::Create(Shard& shard, Placement placement,
+                           absl::AnyInvocable<void(absl::Status)> done) {
+  const GroupId group = placement.options.group;
   const ReplicaEpoch epoch = placement.options.self.epoch;
   directory_.CreateLog(group, epoch, std::move(placement.bootstrap), *shard.executor,
                        [this, &shard, options = placement.options, done = std::move(done)](
@@ -86,16 +124,13 @@ void PartitionHost::PlaceOnShard(Shard& shard, Placement placement,
 void PartitionHost::OnCreated(Shard& shard, PartitionOptions options,
                               absl::StatusOr<std::unique_ptr<storage::PartitionLog>> log,
                               absl::AnyInvocable<void(absl::Status)> done) {
-  options.policy = shard.creating.extract(options.group).mapped();
-  auto removals = shard.removals.extract(options.group);
   absl::Status status = log.status();
   if (status.ok() && stopping_.load())
     status = MakeError(Reason::SHUTTING_DOWN, "the broker is stopping");
-  if (status.ok() && removals.empty()) Adopt(shard, options, std::move(*log));
+  if (status.ok()) Adopt(shard, options, std::move(*log));
   if (log.ok()) log->reset();
   done(std::move(status));
-  if (removals.empty()) return;
-  for (auto& removed : removals.mapped()) RemoveOnShard(shard, options.group, std::move(removed));
+  EndChange(shard, options.group);
 }
 
 void PartitionHost::Adopt(Shard& shard, const PartitionOptions& options,
@@ -106,30 +141,71 @@ void PartitionHost::Adopt(Shard& shard, const PartitionOptions& options,
   seeded.self.epoch = log->replica_epoch();
   auto partition = std::make_unique<Partition>(
       seeded, std::move(log), *shard.executor,
-      PartitionContext{directory_, clock_, clock_watch_, view_, peers_, &shard.metrics});
+      PartitionContext{directory_, clock_, clock_watch_, view_, peers_, &shard.metrics, reports_});
   Partition* raw = partition.get();
   shard.partitions.emplace(options.group, std::move(partition));
   size_.fetch_add(1, std::memory_order_relaxed);
   raw->Start();
+  if (draining_.load()) raw->SetDraining(true);
 }
 
-void PartitionHost::Remove(GroupId group, absl::AnyInvocable<void(absl::Status)> done) {
+void PartitionHost::Remove(GroupId group, ReplicaEpoch through,
+                           absl::AnyInvocable<void(absl::Status)> done) {
   Shard& shard = ShardFor(group);
-  shard.executor->Post([this, &shard, group, done = std::move(done)]() mutable {
-    // A topic deleted while it is being created: its logs would stay without an owner.
-    if (shard.creating.contains(group)) return shard.removals[group].push_back(std::move(done));
-    RemoveOnShard(shard, group, std::move(done));
+  shard.executor->Post([this, &shard, group, through, done = std::move(done)]() mutable {
+    WhenUnchanging(shard, group, [this, &shard, group, through, done = std::move(done)]() mutable {
+      RemoveOnShard(shard, group, through, std::move(done));
+    });
   });
 }
 
-void PartitionHost::RemoveOnShard(Shard& shard, GroupId group,
+void PartitionHost::RemoveOnShard(Shard& shard, GroupId group, ReplicaEpoch through,
                                   absl::AnyInvocable<void(absl::Status)> done) {
   if (stopping_.load()) return done(MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
-  if (shard.partitions.erase(group) > 0) size_.fetch_sub(1, std::memory_order_relaxed);
+  if (const Partition* open = Find(group); open != nullptr && open->self().epoch > through)
+    return done(absl::OkStatus());
+  if (!ClosePartition(shard, group)) {
+    auto log = directory_.OpenLog(group, *shard.executor);
+    if (!log.ok()) return done(absl::IsNotFound(log.status()) ? absl::OkStatus() : log.status());
+    if ((*log)->replica_epoch() > through) return done(absl::OkStatus());
+  }
+  shard.changing.insert(group);
+  RemoveData(shard, group,
+             [this, &shard, group, done = std::move(done)](absl::Status status) mutable {
+               done(std::move(status));
+               EndChange(shard, group);
+             });
+}
+
+void PartitionHost::RemoveData(Shard& shard, GroupId group,
+                               absl::AnyInvocable<void(absl::Status)> done) {
   directory_.RemoveLog(group, *shard.executor,
                        [done = std::move(done)](absl::Status status) mutable {
                          done(absl::IsNotFound(status) ? absl::OkStatus() : status);
                        });
+}
+
+void PartitionHost::Drain() {
+  draining_.store(true);
+  ForEach([](Partition& partition) { partition.SetDraining(true); });
+}
+
+void PartitionHost::CountLed(absl::AnyInvocable<void(size_t)> done) {
+  struct Count {
+    std::atomic<size_t> shards;
+    std::atomic<size_t> led = 0;
+    absl::AnyInvocable<void(size_t)> done;
+  };
+  auto count = std::make_shared<Count>();
+  count->shards = shards_.size();
+  count->done = std::move(done);
+  for (auto& shard : shards_) {
+    shard->executor->Post([&shard = *shard, count] {
+      for (const auto& [group, partition] : shard.partitions)
+        if (partition->has_successor()) ++count->led;
+      if (count->shards.fetch_sub(1) == 1) count->done(count->led.load());
+    });
+  }
 }
 
 void PartitionHost::ReviewRetention() {

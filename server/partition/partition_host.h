@@ -26,6 +26,8 @@ struct Placement {
   // Used only when the directory has no replica of the group yet; without, the log begins empty and
   // gets its entries from the others.
   std::optional<storage::Bootstrap> bootstrap;
+  // False: only if it is here; a replica that goes away soon.
+  bool create = true;
 };
 
 // Thread-safe; every callback runs on the shard of the group it is about. A group's shard is a
@@ -49,12 +51,21 @@ class PartitionHost final : public raft::GroupRouter {
   // The same, then `done`, on the shard that is the last to finish.
   void ForEach(std::function<void(Partition&)> use, Task done);
 
+  // Where replicas tell of themselves, from the partitions on that are placed after it.
+  void SetReports(ReplicaReports* reports) { reports_ = reports; }
+
   // Opens the group's log, or creates it, and starts the partition. Placing what is already here
-  // gives it the policy. `done` gets the error of storage, if any.
+  // gives it policy and goal. A replica of a lower epoch than the placement's is removed and begins
+  // anew: the metadata gives a higher one only where the former is lost or suspect, and the others
+  // go on without it. `done` gets the error of storage, if any.
   void Place(Placement placement, absl::AnyInvocable<void(absl::Status)> done);
-  // Stops the partition and removes its data for good; `done` when that is durable. OK when it is
-  // not here.
-  void Remove(GroupId group, absl::AnyInvocable<void(absl::Status)> done);
+  // Stops the replica and removes its data for good, if its epoch is at most `through`; `done` when
+  // that is durable. OK when no such replica is here.
+  void Remove(GroupId group, ReplicaEpoch through, absl::AnyInvocable<void(absl::Status)> done);
+  // From now on no replica here leads, if another one can.
+  void Drain();
+  // `done`, on some shard, with how many groups are led here that another voter could lead.
+  void CountLed(absl::AnyInvocable<void(size_t)> done);
 
   // Runs `use` on the group's shard, with null when the group is not here.
   void With(GroupId group, absl::AnyInvocable<void(Partition*)> use);
@@ -85,14 +96,21 @@ class PartitionHost final : public raft::GroupRouter {
     Executor* executor = nullptr;
     PartitionMetrics metrics;
     std::map<GroupId, std::unique_ptr<Partition>> partitions;
-    // With the policy that the partition is to begin with.
-    std::map<GroupId, LogPolicy> creating;
-    // Removals that wait for the creation under way.
-    std::map<GroupId, std::vector<absl::AnyInvocable<void(absl::Status)>>> removals;
+    // Groups that are being created or removed, and what waits until that is done.
+    std::set<GroupId> changing;
+    std::map<GroupId, std::vector<Task>> waiting;
   };
   [[nodiscard]] Shard& ShardFor(GroupId group) const;
   void PlaceOnShard(Shard& shard, Placement placement, absl::AnyInvocable<void(absl::Status)> done);
-  void RemoveOnShard(Shard& shard, GroupId group, absl::AnyInvocable<void(absl::Status)> done);
+  void Create(Shard& shard, Placement placement, absl::AnyInvocable<void(absl::Status)> done);
+  void RemoveOnShard(Shard& shard, GroupId group, ReplicaEpoch through,
+                     absl::AnyInvocable<void(absl::Status)> done);
+  void RemoveData(Shard& shard, GroupId group, absl::AnyInvocable<void(absl::Status)> done);
+  // Closes what is open of the group; whether it had a partition.
+  bool ClosePartition(Shard& shard, GroupId group);
+  // Runs `task` now, or when the change of the group that is under way is done.
+  void WhenUnchanging(Shard& shard, GroupId group, Task task);
+  void EndChange(Shard& shard, GroupId group);
   void OnCreated(Shard& shard, PartitionOptions options,
                  absl::StatusOr<std::unique_ptr<storage::PartitionLog>> log,
                  absl::AnyInvocable<void(absl::Status)> done);
@@ -105,10 +123,12 @@ class PartitionHost final : public raft::GroupRouter {
   const Catalogue& catalogue_;
   const uint64_t seed_;
   raft::GroupPeers* peers_ = nullptr;
+  ReplicaReports* reports_ = nullptr;
   ClockWatch clock_watch_;
   std::vector<std::shared_ptr<Shard>> shards_;
   std::atomic<uint64_t> size_{0};
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> draining_{false};
 };
 
 }  // namespace varve::server

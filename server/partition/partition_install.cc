@@ -30,7 +30,6 @@ void Partition::ReceivePiece(raft::PieceMessage piece) {
   puller_->OnPiece(std::get<raft::Piece>(std::move(piece)));
 }
 
-void Partition::SetDiskSlow(bool slow) { raft_->Give(raft::DiskSlow{slow}); }
 
 void Partition::HandOver() {
   if (raft_->core().role() == raft::Role::kLeader) raft_->Give(raft::Transfer{});
@@ -39,6 +38,7 @@ void Partition::HandOver() {
 void Partition::MakeSuspect() {
   if (!suspect_since_) suspect_since_ = clock_.Now();
   raft_->Give(raft::DiskSuspect{});
+  TellSuspect();
 }
 
 void Partition::OnRefusedMessage(const raft::RefusedMessage& /*refused*/) { ++refused_messages_; }

@@ -106,6 +106,10 @@ absl::StatusOr<bool> BrokerProcess::EnterCluster(BrokerOptions* options) {
         {{"node", node.value()}, {"because", why}});
     if (NodeId(static_cast<uint32_t>(config_.Number("node_id"))) == node) GiveUpStarting(why);
   };
+  options->report_left = [] {
+    Log(LogLevel::kError, "cluster",
+        "this broker was taken out of the cluster: stop it, or start it with an empty directory", {});
+  };
   absl::StatusOr<storage::DirectoryGlance> glance =
       storage::GlanceAtDirectory(RealFileSystem(), view_.data_dir);
   if (!glance.ok()) return AsOperatorsError(glance.status());

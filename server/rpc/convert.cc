@@ -225,6 +225,7 @@ absl::StatusOr<AlterTopicRequest> FromProto(const v1::AlterTopicRequest& in) {
     out.set.push_back({setting.name(), setting.value(), false});
   out.unset.assign(in.unset().begin(), in.unset().end());
   out.validate_only = in.validate_only();
+  out.replication_factor = in.replication_factor();
   out.required_features = Features(in.required_features());
   return out;
 }
@@ -319,6 +320,9 @@ void ToProto(const DeleteRecordsReply& in, v1::DeleteRecordsReply* out) {
 }
 
 void ToProto(const TopicInfo& in, v1::CreateTopicReply* out) { ToProto(in, out->mutable_topic()); }
+void ToProto(const TopicInfo& in, v1::AddPartitionsReply* out) {
+  ToProto(in, out->mutable_topic());
+}
 void ToProto(const TopicInfo& in, v1::AlterTopicReply* out) { ToProto(in, out->mutable_topic()); }
 void ToProto(const TopicInfo& in, v1::GetTopicReply* out) { ToProto(in, out->mutable_topic()); }
 
@@ -349,6 +353,9 @@ void ToProto(const GetClusterReply& in, v1::GetClusterReply* out) {
     v1::Broker* to = out->add_brokers();
     to->set_node(broker.node.value());
     to->set_address(broker.address);
+    to->set_leaving(broker.leaving);
+    to->set_replacement_node(broker.replacement.value());
+    to->set_replicas(broker.replicas);
   }
 }
 

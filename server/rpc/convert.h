@@ -19,6 +19,12 @@ absl::StatusOr<DeleteRecordsRequest> FromProto(const varve::v1::DeleteRecordsReq
 absl::StatusOr<CreateTopicRequest> FromProto(const varve::v1::CreateTopicRequest& in);
 absl::StatusOr<GetTopicRequest> FromProto(const varve::v1::GetTopicRequest& in);
 absl::StatusOr<ListTopicsRequest> FromProto(const varve::v1::ListTopicsRequest& in);
+// INVALID_REQUEST unless it is empty or has the length of an id.
+absl::Status ReadTopicId(const std::string& in, std::optional<TopicId>* out);
+absl::StatusOr<AddPartitionsRequest> FromProto(const varve::v1::AddPartitionsRequest& in);
+absl::StatusOr<MovePartitionRequest> FromProto(const varve::v1::MovePartitionRequest& in);
+absl::StatusOr<TransferLeaderRequest> FromProto(const varve::v1::TransferLeaderRequest& in);
+absl::StatusOr<SetBrokerDutyRequest> FromProto(const varve::v1::SetBrokerDutyRequest& in);
 absl::StatusOr<AlterTopicRequest> FromProto(const varve::v1::AlterTopicRequest& in);
 absl::StatusOr<DeleteTopicRequest> FromProto(const varve::v1::DeleteTopicRequest& in);
 absl::StatusOr<GetFeaturesRequest> FromProto(const varve::v1::GetFeaturesRequest& in);
@@ -36,6 +42,10 @@ void ToProto(const ListOffsetsReply& in, varve::v1::ListOffsetsReply* out);
 void ToProto(const DeleteRecordsReply& in, varve::v1::DeleteRecordsReply* out);
 void ToProto(const TopicInfo& in, varve::v1::CreateTopicReply* out);
 void ToProto(const TopicInfo& in, varve::v1::AlterTopicReply* out);
+void ToProto(const TopicInfo& in, varve::v1::AddPartitionsReply* out);
+void ToProto(const MovePartitionReply& in, varve::v1::MovePartitionReply* out);
+void ToProto(const TransferLeaderReply& in, varve::v1::TransferLeaderReply* out);
+void ToProto(const SetBrokerDutyReply& in, varve::v1::SetBrokerDutyReply* out);
 void ToProto(const TopicInfo& in, varve::v1::GetTopicReply* out);
 void ToProto(const ListTopicsReply& in, varve::v1::ListTopicsReply* out);
 void ToProto(const DeleteTopicReply& in, varve::v1::DeleteTopicReply* out);

@@ -99,6 +99,24 @@ class TopicDoor final : public v1::TopicService::CallbackService {
     return CallUnary(parts_.service, parts_.clock, call, request, reply,
                      &BrokerService::AlterTopic);
   }
+  ServerUnaryReactor* AddPartitions(CallbackServerContext* call,
+                                    const v1::AddPartitionsRequest* request,
+                                    v1::AddPartitionsReply* reply) override {
+    return CallUnary(parts_.service, parts_.clock, call, request, reply,
+                     &BrokerService::AddPartitions);
+  }
+  ServerUnaryReactor* MovePartition(CallbackServerContext* call,
+                                    const v1::MovePartitionRequest* request,
+                                    v1::MovePartitionReply* reply) override {
+    return CallUnary(parts_.service, parts_.clock, call, request, reply,
+                     &BrokerService::MovePartition);
+  }
+  ServerUnaryReactor* TransferLeader(CallbackServerContext* call,
+                                     const v1::TransferLeaderRequest* request,
+                                     v1::TransferLeaderReply* reply) override {
+    return CallUnary(parts_.service, parts_.clock, call, request, reply,
+                     &BrokerService::TransferLeader);
+  }
   ServerUnaryReactor* DeleteTopic(CallbackServerContext* call,
                                   const v1::DeleteTopicRequest* request,
                                   v1::DeleteTopicReply* reply) override {
@@ -123,6 +141,12 @@ class ClusterDoor final : public v1::ClusterService::CallbackService {
                                  v1::GetClusterReply* reply) override {
     return CallUnary(parts_.service, parts_.clock, call, request, reply,
                      &BrokerService::GetCluster);
+  }
+  ServerUnaryReactor* SetBrokerDuty(CallbackServerContext* call,
+                                    const v1::SetBrokerDutyRequest* request,
+                                    v1::SetBrokerDutyReply* reply) override {
+    return CallUnary(parts_.service, parts_.clock, call, request, reply,
+                     &BrokerService::SetBrokerDuty);
   }
   ServerUnaryReactor* ConfirmClock(CallbackServerContext* call,
                                    const v1::ConfirmClockRequest* request,

@@ -72,6 +72,18 @@ class GrpcPeerClient final : public PeerClient {
         address, request, timeout, std::move(reply),
         [](Stub& stub, auto... arguments) { stub.async()->Join(std::move(arguments)...); });
   }
+  void Report(const std::string& address, ReportRequest request, Nanos timeout,
+              Reply<ReportReply> reply) override {
+    Begin<pb::ReportRequest, pb::ReportReply>(
+        address, request, timeout, std::move(reply),
+        [](Stub& stub, auto... arguments) { stub.async()->Report(std::move(arguments)...); });
+  }
+  void Transfer(const std::string& address, TransferRequest request, Nanos timeout,
+                Reply<TransferReply> reply) override {
+    Begin<pb::TransferRequest, pb::TransferReply>(
+        address, request, timeout, std::move(reply),
+        [](Stub& stub, auto... arguments) { stub.async()->Transfer(std::move(arguments)...); });
+  }
 
  private:
   template <class ProtoRequest, class ProtoReply, class Request, class Answer, class Method>

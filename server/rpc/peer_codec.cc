@@ -152,6 +152,59 @@ absl::StatusOr<JoinReply> FromProto(const pb::JoinReply& in) {
   return out;
 }
 
+void ToProto(const ReportRequest& in, pb::ReportRequest* out) {
+  for (const ReplicaReport& report : in.reports) {
+    pb::ReplicaReport* to = out->add_reports();
+    to->set_kind(static_cast<pb::ReplicaReport::Kind>(report.kind));
+    to->set_group_id(report.group.value());
+    for (const ReplicaId& replica : report.replicas) {
+      pb::Replica* written = to->add_replicas();
+      written->set_node(replica.node.value());
+      written->set_epoch(replica.epoch.value());
+    }
+  }
+}
+
+absl::StatusOr<ReportRequest> FromProto(const pb::ReportRequest& in) {
+  if (in.reports_size() > kMaxPeerReports)
+    return MakeError(Reason::INVALID_REQUEST, "reports has ", in.reports_size(), " items, at most ",
+                     kMaxPeerReports, " are allowed");
+  ReportRequest out;
+  out.reports.reserve(static_cast<size_t>(in.reports_size()));
+  for (const pb::ReplicaReport& report : in.reports()) {
+    if (report.kind() < pb::ReplicaReport::KIND_GOAL_REACHED ||
+        report.kind() > pb::ReplicaReport::KIND_REMOVED)
+      return MakeError(Reason::INVALID_REQUEST, "reports.kind is ", static_cast<int>(report.kind()),
+                       ", which is none that this broker knows");
+    if (report.replicas_size() < 1 || report.replicas_size() > kMaxReportedReplicas)
+      return MakeError(Reason::INVALID_REQUEST, "reports.replicas has ", report.replicas_size(),
+                       " items; it must have 1 to ", kMaxReportedReplicas);
+    ReplicaReport& read = out.reports.emplace_back();
+    read.kind = static_cast<ReplicaReport::Kind>(report.kind());
+    read.group = GroupId(report.group_id());
+    for (const pb::Replica& replica : report.replicas())
+      read.replicas.push_back({NodeId(replica.node()), ReplicaEpoch(replica.epoch())});
+  }
+  return out;
+}
+
+void ToProto(const ReportReply& /*in*/, pb::ReportReply* /*out*/) {}
+absl::StatusOr<ReportReply> FromProto(const pb::ReportReply& /*in*/) { return ReportReply{}; }
+
+void ToProto(const TransferRequest& in, pb::TransferRequest* out) {
+  out->set_group_id(in.group.value());
+  out->set_to_node(in.to.value());
+}
+
+absl::StatusOr<TransferRequest> FromProto(const pb::TransferRequest& in) {
+  if (in.group_id() == 0 || in.to_node() == 0)
+    return MakeError(Reason::INVALID_REQUEST, "group_id and to_node must be given");
+  return TransferRequest{GroupId(in.group_id()), NodeId(in.to_node())};
+}
+
+void ToProto(const TransferReply& /*in*/, pb::TransferReply* /*out*/) {}
+absl::StatusOr<TransferReply> FromProto(const pb::TransferReply& /*in*/) { return TransferReply{}; }
+
 grpc::Status ToPeerGrpcStatus(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
   const ErrorInfo& info = InfoOf(ReasonOf(status));

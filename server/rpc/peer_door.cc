@@ -22,7 +22,7 @@ namespace pb = varve::internal::v1;
 
 // Two lanes of a node need one connection each; calls are few.
 constexpr int kMaxStreamsPerConnection = 16;
-// Hello and Join under way at once.
+// Calls under way at once.
 constexpr int kMaxCalls = 64;
 // A sender may have so much under way before this side has read it.
 constexpr int kStreamWindowBytes = 4 << 20;
@@ -75,6 +75,16 @@ class PeerCalls final : public pb::PeerService::CallbackService {
   grpc::ServerUnaryReactor* Join(grpc::CallbackServerContext* /*context*/,
                                  const pb::JoinRequest* request, pb::JoinReply* reply) override {
     return Call(*request, reply, &PeerService::Join);
+  }
+  grpc::ServerUnaryReactor* Report(grpc::CallbackServerContext* /*context*/,
+                                   const pb::ReportRequest* request,
+                                   pb::ReportReply* reply) override {
+    return Call(*request, reply, &PeerService::Report);
+  }
+  grpc::ServerUnaryReactor* Transfer(grpc::CallbackServerContext* /*context*/,
+                                     const pb::TransferRequest* request,
+                                     pb::TransferReply* reply) override {
+    return Call(*request, reply, &PeerService::Transfer);
   }
 
  private:

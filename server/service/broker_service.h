@@ -133,6 +133,14 @@ class BrokerService {
                           Reply<ListTopicsReply> reply) = 0;
   virtual void AlterTopic(RequestContext context, AlterTopicRequest request,
                           Reply<TopicInfo> reply) = 0;
+  virtual void AddPartitions(RequestContext context, AddPartitionsRequest request,
+                             Reply<TopicInfo> reply) = 0;
+  virtual void MovePartition(RequestContext context, MovePartitionRequest request,
+                             Reply<MovePartitionReply> reply) = 0;
+  virtual void TransferLeader(RequestContext context, TransferLeaderRequest request,
+                              Reply<TransferLeaderReply> reply) = 0;
+  virtual void SetBrokerDuty(RequestContext context, SetBrokerDutyRequest request,
+                             Reply<SetBrokerDutyReply> reply) = 0;
   virtual void DeleteTopic(RequestContext context, DeleteTopicRequest request,
                            Reply<DeleteTopicReply> reply) = 0;
   virtual void GetFeatures(RequestContext context, GetFeaturesRequest request,

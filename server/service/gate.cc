@@ -28,6 +28,10 @@ constexpr auto kRows = std::to_array<RpcRow>({
     {Rpc::kDescribeBroker, "varve.v1.ClusterService/DescribeBroker", Right::kDescribe, true},
     {Rpc::kDescribePartitions, "varve.v1.ClusterService/DescribePartitions", Right::kDescribe,
      false},
+    {Rpc::kAddPartitions, "varve.v1.TopicService/AddPartitions", Right::kAlter, false},
+    {Rpc::kMovePartition, "varve.v1.TopicService/MovePartition", Right::kAlter, false},
+    {Rpc::kTransferLeader, "varve.v1.TopicService/TransferLeader", Right::kAlter, false},
+    {Rpc::kSetBrokerDuty, "varve.v1.ClusterService/SetBrokerDuty", Right::kAlter, false},
 });
 
 constexpr bool RowsAreInOrder() {
@@ -35,6 +39,7 @@ constexpr bool RowsAreInOrder() {
     if (kRows[i].rpc != static_cast<Rpc>(i)) return false;
   return true;
 }
+static_assert(kRows.size() == kRpcCount, "kRows has a row for each Rpc");
 static_assert(RowsAreInOrder(), "kRows is indexed by Rpc");
 
 constexpr std::array<std::string_view, 4> kFeatures = {"produce_stream", "subscribe",
@@ -68,6 +73,10 @@ MemoryPermit::~MemoryPermit() {
 Gate::Gate(const Clock& clock, size_t memory_bytes) : clock_(clock), memory_bytes_(memory_bytes) {}
 
 void Gate::Open() { phase_.store(Phase::kOpen, std::memory_order_release); }
+void Gate::Leave() {
+  Phase open = Phase::kOpen;
+  phase_.compare_exchange_strong(open, Phase::kLeft);
+}
 void Gate::Close() { phase_.store(Phase::kClosed, std::memory_order_release); }
 
 absl::StatusOr<MemoryPermit> Gate::Admit(const RequestContext& context, Rpc rpc, size_t bytes) {
@@ -77,6 +86,8 @@ absl::StatusOr<MemoryPermit> Gate::Admit(const RequestContext& context, Rpc rpc,
     return MakeError(Reason::STARTING, "the broker is starting");
   if (phase == Phase::kClosed && !row.before_ready)
     return MakeError(Reason::SHUTTING_DOWN, "the broker is stopping");
+  if (phase == Phase::kLeft && rpc != Rpc::kDescribeBroker && rpc != Rpc::kGetFeatures)
+    return MakeError(Reason::BROKER_LEFT, "the broker was taken out of the cluster");
   if (context.client_id.size() > limits::kMaxClientIdBytes)
     return MakeError(Reason::INVALID_REQUEST, "the client id has ", context.client_id.size(),
                      " bytes, more than ", limits::kMaxClientIdBytes);

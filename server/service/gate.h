@@ -35,7 +35,12 @@ enum class Rpc : uint8_t {
   kConfirmClock,
   kDescribeBroker,
   kDescribePartitions,
+  kAddPartitions,
+  kMovePartition,
+  kTransferLeader,
+  kSetBrokerDuty,  // the last one
 };
+inline constexpr size_t kRpcCount = static_cast<size_t>(Rpc::kSetBrokerDuty) + 1;
 
 // What a principal must be allowed. Resources come with authentication; until then everybody who
 // reaches a door is "anonymous", and doors open on loopback only unless the configuration says
@@ -74,7 +79,7 @@ class Gate {
  public:
   explicit Gate(const Clock& clock, size_t memory_bytes = limits::kRequestMemoryBytes);
 
-  // Refusals: STARTING before Open, SHUTTING_DOWN after Close, PERMISSION_DENIED, DEADLINE_EXCEEDED
+  // Refusals: STARTING before Open, SHUTTING_DOWN after Close, BROKER_LEFT after Leave, PERMISSION_DENIED, DEADLINE_EXCEEDED
   // for a deadline that has passed, INVALID_REQUEST for a context beyond the limits, OVERLOADED
   // when `bytes` more would exceed the memory for requests. The permit lives as long as the
   // request's bytes.
@@ -86,13 +91,15 @@ class Gate {
 
   void Open();
   void Close();
+  // The broker is in its cluster no more; only what it says of itself is answered.
+  void Leave();
   [[nodiscard]] bool open() const { return phase_.load() == Phase::kOpen; }
   [[nodiscard]] bool closed() const { return phase_.load() == Phase::kClosed; }
   [[nodiscard]] size_t memory_used() const { return used_->load(std::memory_order_relaxed); }
   [[nodiscard]] size_t memory_limit() const { return memory_bytes_; }
 
  private:
-  enum class Phase : uint8_t { kStarting, kOpen, kClosed };
+  enum class Phase : uint8_t { kStarting, kOpen, kLeft, kClosed };
   const Clock& clock_;
   const size_t memory_bytes_;
   std::atomic<Phase> phase_{Phase::kStarting};

@@ -36,6 +36,8 @@ struct LocalServiceParts {
   ClusterId cluster;
   NodeId self;
   std::string advertised_address;
+  // Asks another broker to lead a group; empty: this one is alone.
+  std::function<void(TransferRequest, Reply<TransferReply>)> ask_to_lead;
 };
 
 // One call file per request family: produce_call.cc, fetch_call.cc, list_offsets_call.cc,
@@ -58,6 +60,14 @@ class LocalService final : public BrokerService {
                   Reply<ListTopicsReply> reply) override;
   void AlterTopic(RequestContext context, AlterTopicRequest request,
                   Reply<TopicInfo> reply) override;
+  void AddPartitions(RequestContext context, AddPartitionsRequest request,
+                     Reply<TopicInfo> reply) override;
+  void MovePartition(RequestContext context, MovePartitionRequest request,
+                     Reply<MovePartitionReply> reply) override;
+  void TransferLeader(RequestContext context, TransferLeaderRequest request,
+                      Reply<TransferLeaderReply> reply) override;
+  void SetBrokerDuty(RequestContext context, SetBrokerDutyRequest request,
+                     Reply<SetBrokerDutyReply> reply) override;
   void DeleteTopic(RequestContext context, DeleteTopicRequest request,
                    Reply<DeleteTopicReply> reply) override;
   void GetFeatures(RequestContext context, GetFeaturesRequest request,
@@ -95,6 +105,20 @@ class LocalService final : public BrokerService {
     pending->WatchCaller(home, *context.cancellation);
     return pending;
   }
+  // Runs `use(controller, pending)` on the metadata partition's shard.
+  template <class T, class Use>
+  void WithController(std::shared_ptr<PendingReply<T>> pending, Use use) {
+    parts_.host.ShardOf(kMetadataGroup)
+        .Post([this, pending = std::move(pending), use = std::move(use)]() mutable {
+          Controller* controller = parts_.controller();
+          if (controller == nullptr)
+            return pending->Answer(MakeError(Reason::STARTING, "the broker is starting"));
+          use(*controller, std::move(pending));
+        });
+  }
+  // Answers with the topic as it is once the decision about it is made.
+  absl::AnyInvocable<void(absl::StatusOr<TopicRef>)> AnswerTopic(
+      std::shared_ptr<PendingReply<TopicInfo>> pending, bool validate_only);
   // Bounds and leaders of a topic's partitions, gathered from their shards; `done` on some shard.
   void DescribeTopic(TopicRef topic, absl::AnyInvocable<void(TopicInfo)> done);
 

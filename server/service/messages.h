@@ -185,9 +185,38 @@ struct AlterTopicRequest {
   std::optional<TopicId> id;
   std::vector<TopicSetting> set;
   std::vector<std::string> unset;
+  uint32_t replication_factor = 0;  // 0: as it is
   bool validate_only = false;
   std::vector<std::string> required_features;
 };
+struct AddPartitionsRequest {
+  std::string name;
+  std::optional<TopicId> id;
+  uint32_t partitions = 0;  // in all; more than now
+  bool validate_only = false;
+  std::vector<std::string> required_features;
+};
+struct MovePartitionRequest {
+  std::string topic;
+  PartitionId partition;
+  std::vector<NodeId> nodes;  // of all replicas; the first is preferred as leader
+  std::vector<std::string> required_features;
+};
+struct MovePartitionReply {};
+struct TransferLeaderRequest {
+  std::string topic;
+  PartitionId partition;
+  NodeId to;
+  std::vector<std::string> required_features;
+};
+struct TransferLeaderReply {};
+struct SetBrokerDutyRequest {
+  NodeId node;
+  bool leave = false;  // false: it is to stay after all
+  NodeId replacement;  // takes the replicas; 0: whoever has room
+  std::vector<std::string> required_features;
+};
+struct SetBrokerDutyReply {};
 struct GetTopicRequest {
   std::string name;
   std::vector<std::string> required_features;
@@ -227,7 +256,10 @@ struct ConfirmClockReply {
 };
 struct ClusterBroker {
   NodeId node;
-  std::string address;  // empty: the one the caller dialled
+  std::string address;    // empty: the one the caller dialled
+  bool leaving = false;   // its replicas move to others
+  NodeId replacement;     // of a leaving one: who takes them; 0: whoever has room
+  uint64_t replicas = 0;  // of a leaving one: partitions that still have one there, or had
 };
 struct GetClusterReply {
   ClusterId cluster;

@@ -28,11 +28,6 @@ void ForEachTopic(const Catalogue& catalogue, std::string after,
   }
 }
 
-bool IsOn(const PartitionPlacement& placement, NodeId node) {
-  return std::any_of(placement.replicas.begin(), placement.replicas.end(),
-                     [&](const ReplicaId& replica) { return replica.node == node; });
-}
-
 DirectoryState StateOf(const BrokerSight& sight) {
   if (!sight.health.ok()) return DirectoryState::kFailed;
   if (!sight.room.ok()) return DirectoryState::kFull;
@@ -45,14 +40,14 @@ void AddAbandoned(const LocalServiceParts& parts, MonoTime now, std::vector<Cond
     for (size_t i = 0; i < topic->partitions.size(); ++i) {
       const PartitionPlacement& placement = topic->partitions[i];
       MonoTime last_lost = parts.watch.started();
-      bool heard = IsOn(placement, parts.self);
-      for (const ReplicaId replica : placement.replicas) {
+      bool heard = placement.OnNode(parts.self) != nullptr;
+      for (const ReplicaId replica : placement.goal()) {
         heard = heard || parts.view.IsLive(replica.node);
         last_lost = std::max(last_lost, parts.view.LostSince(replica.node).value_or(last_lost));
       }
       if (heard || now - last_lost <= BrokerWatch::kSilencePatience) continue;
       std::string cause = "no broker that holds a replica is heard:";
-      for (const ReplicaId replica : placement.replicas) cause += StrCat(" node ", replica.node);
+      for (const ReplicaId replica : placement.goal()) cause += StrCat(" node ", replica.node);
       out->push_back({ConditionCode::kLeaderless, now - last_lost, std::move(cause), NodeId{},
                       placement.group, topic->name, PartitionId(static_cast<uint32_t>(i))});
     }
@@ -126,7 +121,7 @@ absl::StatusOr<std::vector<Wanted>> TakePage(const Catalogue& catalogue, NodeId 
     if (!request.topic.empty() && topic->name != request.topic) return false;
     uint32_t i = topic->name == first_topic ? first_partition : 0;
     for (; i < topic->partitions.size(); ++i) {
-      if (!IsOn(topic->partitions[i], self)) continue;
+      if (!topic->partitions[i].MayBeOn(self)) continue;
       if (out.size() == size) {
         *next_token = StrCat(topic->name, "/", i);
         return false;
@@ -266,7 +261,7 @@ void LocalService::DescribePartitions(RequestContext context, DescribePartitions
     const GroupId group = each.topic->partitions[each.partition].group;
     parts_.host.With(group, [page, i, each](Partition* partition) {
       if (partition == nullptr) return page->Set(i, std::nullopt);
-      PartitionStatus status = partition->Describe(each.topic->partitions[each.partition].replicas);
+      PartitionStatus status = partition->Describe(each.topic->partitions[each.partition].goal());
       status.topic = each.topic->name;
       status.partition = PartitionId(each.partition);
       page->Set(i, std::move(status));

@@ -53,19 +53,6 @@ struct Description {
   }
 };
 
-// Runs `use` with the controller on the metadata partition's shard.
-template <class T, class Use>
-void WithController(const LocalServiceParts& parts, std::shared_ptr<PendingReply<T>> pending,
-                    Use use) {
-  parts.host.ShardOf(kMetadataGroup)
-      .Post([&parts, pending = std::move(pending), use = std::move(use)]() mutable {
-        Controller* controller = parts.controller();
-        if (controller == nullptr)
-          return pending->Answer(MakeError(Reason::STARTING, "the broker is starting"));
-        use(*controller, std::move(pending));
-      });
-}
-
 }  // namespace
 
 void LocalService::DescribeTopic(TopicRef topic, absl::AnyInvocable<void(TopicInfo)> done) {
@@ -77,7 +64,7 @@ void LocalService::DescribeTopic(TopicRef topic, absl::AnyInvocable<void(TopicIn
     PartitionInfo info;
     info.partition = PartitionId(static_cast<uint32_t>(i));
     info.group = topic->partitions[i].group;
-    info.replicas = topic->partitions[i].replicas;
+    info.replicas = topic->partitions[i].goal();
     description->info.partitions.push_back(std::move(info));
   }
   for (size_t i = 0; i < topic->partitions.size(); ++i)
@@ -86,37 +73,48 @@ void LocalService::DescribeTopic(TopicRef topic, absl::AnyInvocable<void(TopicIn
     });
 }
 
+absl::AnyInvocable<void(absl::StatusOr<TopicRef>)> LocalService::AnswerTopic(
+    std::shared_ptr<PendingReply<TopicInfo>> pending, bool validate_only) {
+  return
+      [this, pending = std::move(pending), validate_only](const absl::StatusOr<TopicRef>& topic) {
+        if (!topic.ok()) return pending->Answer(topic.status());
+        if (validate_only) return pending->Answer(Summarise(**topic));
+        DescribeTopic(*topic, [pending](TopicInfo info) { pending->Answer(std::move(info)); });
+      };
+}
+
 void LocalService::CreateTopic(RequestContext context, CreateTopicRequest request,
                                Reply<TopicInfo> reply) {
   auto pending = Admit(context, Rpc::kCreateTopic, 0, request.required_features, std::move(reply));
   if (!pending) return;
   const bool validate_only = request.validate_only;
-  WithController(
-      parts_, std::move(pending),
-      [this, request = std::move(request), validate_only](
-          Controller& controller, std::shared_ptr<PendingReply<TopicInfo>> answer) mutable {
-        controller.CreateTopic(
-            std::move(request), [this, answer, validate_only](absl::StatusOr<TopicRef> topic) {
-              if (!topic.ok()) return answer->Answer(topic.status());
-              if (validate_only) return answer->Answer(Summarise(**topic));
-              DescribeTopic(*topic, [answer](TopicInfo info) { answer->Answer(std::move(info)); });
-            });
-      });
+  WithController(std::move(pending), [this, request = std::move(request), validate_only](
+                                         Controller& controller, auto answer) mutable {
+    controller.CreateTopic(std::move(request), AnswerTopic(std::move(answer), validate_only));
+  });
 }
 
 void LocalService::AlterTopic(RequestContext context, AlterTopicRequest request,
                               Reply<TopicInfo> reply) {
   auto pending = Admit(context, Rpc::kAlterTopic, 0, request.required_features, std::move(reply));
   if (!pending) return;
-  WithController(
-      parts_, std::move(pending),
-      [this, request = std::move(request)](
-          Controller& controller, std::shared_ptr<PendingReply<TopicInfo>> answer) mutable {
-        controller.AlterTopic(std::move(request), [this, answer](absl::StatusOr<TopicRef> topic) {
-          if (!topic.ok()) return answer->Answer(topic.status());
-          DescribeTopic(*topic, [answer](TopicInfo info) { answer->Answer(std::move(info)); });
-        });
-      });
+  const bool validate_only = request.validate_only;
+  WithController(std::move(pending), [this, request = std::move(request), validate_only](
+                                         Controller& controller, auto answer) mutable {
+    controller.AlterTopic(std::move(request), AnswerTopic(std::move(answer), validate_only));
+  });
+}
+
+void LocalService::AddPartitions(RequestContext context, AddPartitionsRequest request,
+                                 Reply<TopicInfo> reply) {
+  auto pending =
+      Admit(context, Rpc::kAddPartitions, 0, request.required_features, std::move(reply));
+  if (!pending) return;
+  const bool validate_only = request.validate_only;
+  WithController(std::move(pending), [this, request = std::move(request), validate_only](
+                                         Controller& controller, auto answer) mutable {
+    controller.AddPartitions(std::move(request), AnswerTopic(std::move(answer), validate_only));
+  });
 }
 
 void LocalService::DeleteTopic(RequestContext context, DeleteTopicRequest request,
@@ -124,7 +122,7 @@ void LocalService::DeleteTopic(RequestContext context, DeleteTopicRequest reques
   auto pending = Admit(context, Rpc::kDeleteTopic, 0, request.required_features, std::move(reply));
   if (!pending) return;
   WithController(
-      parts_, std::move(pending),
+      std::move(pending),
       [this, request = std::move(request)](
           Controller& controller, std::shared_ptr<PendingReply<DeleteTopicReply>> answer) mutable {
         const std::string name = request.name;
@@ -203,9 +201,18 @@ void LocalService::GetCluster(RequestContext context, GetClusterRequest request,
   GetClusterReply out{parts_.cluster, NodeId{}, parts_.self, {}};
   if (const auto controller = parts_.view.LeaderOf(kMetadataGroup))
     out.controller = controller->node;
-  out.brokers.push_back({parts_.self, parts_.advertised_address});
+  const auto add = [&](NodeId node, const std::string& address) {
+    ClusterBroker& broker = out.brokers.emplace_back();
+    broker.node = node;
+    broker.address = address;
+    const auto leaving = parts_.view.LeavingFor(node);
+    broker.leaving = leaving.has_value();
+    broker.replacement = leaving.value_or(NodeId{});
+    if (leaving) broker.replicas = parts_.catalogue.CountReplicas(node);
+  };
+  add(parts_.self, parts_.advertised_address);
   for (const BrokerInfo& broker : parts_.view.brokers())
-    if (broker.node != parts_.self) out.brokers.push_back({broker.node, broker.client_address});
+    if (broker.node != parts_.self) add(broker.node, broker.client_address);
   std::sort(out.brokers.begin(), out.brokers.end(),
             [](const auto& a, const auto& b) { return a.node < b.node; });
   parts_.host.ShardOf(kMetadataGroup).Post([pending, out = std::move(out)]() mutable {

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 
-NODES = (1, 2, 3)
+SEEDS = (1, 2, 3)
 
 
 def free_ports(count):
@@ -47,7 +47,7 @@ class Broker:
                  "--peer.address=" + cluster.peers[self.node],
                  "--peer.advertise=" + cluster.advertised[self.node],
                  "--bootstrap.nodes="
-                 + ", ".join("%d@%s" % item for item in cluster.advertised.items()),
+                 + ", ".join("%d@%s" % (node, cluster.advertised[node]) for node in SEEDS),
                  "--ready-file=" + self.ready], stderr=log)
 
     def await_ready(self, seconds=40):
@@ -71,33 +71,34 @@ class Broker:
 
 class LocalCluster:
     """Three brokers in `directory`, which is emptied. `advertised` says where peers find each other,
-    by node, when that is not where they listen."""
+    by node, when that is not where they listen. More brokers, up to `most`, join when they start."""
 
-    def __init__(self, varved, varve, directory):
+    def __init__(self, varved, varve, directory, most=3):
+        nodes = range(1, most + 1)
         self.varved = varved
         self.varve_path = varve
         self.directory = directory
-        ports = free_ports(3 * len(NODES))
-        self.http = {node: "127.0.0.1:%d" % ports.pop() for node in NODES}
-        self.peers = {node: "127.0.0.1:%d" % ports.pop() for node in NODES}
-        self.clients = {node: "127.0.0.1:%d" % ports.pop() for node in NODES}
+        ports = free_ports(3 * most)
+        self.http = {node: "127.0.0.1:%d" % ports.pop() for node in nodes}
+        self.peers = {node: "127.0.0.1:%d" % ports.pop() for node in nodes}
+        self.clients = {node: "127.0.0.1:%d" % ports.pop() for node in nodes}
         self.advertised = dict(self.peers)
         self.servers = ",".join(self.clients.values())
         shutil.rmtree(directory, ignore_errors=True)
         os.makedirs(directory)
-        self.brokers = {node: Broker(self, node) for node in NODES}
+        self.brokers = {node: Broker(self, node) for node in nodes}
 
     def relay_ways(self):
         """Lets peers find each other at addresses of a PeerRelay; what that is to be made with."""
-        ports = free_ports(len(NODES))
-        self.advertised = {node: "127.0.0.1:%d" % ports.pop() for node in NODES}
-        return {node: (self.advertised[node], self.peers[node]) for node in NODES}
+        ports = free_ports(len(self.peers))
+        self.advertised = {node: "127.0.0.1:%d" % ports.pop() for node in self.peers}
+        return {node: (self.advertised[node], self.peers[node]) for node in self.peers}
 
     def start(self):
-        for broker in self.brokers.values():
-            broker.start()
-        for broker in self.brokers.values():
-            broker.await_ready()
+        for node in SEEDS:
+            self.brokers[node].start()
+        for node in SEEDS:
+            self.brokers[node].await_ready()
 
     def kill(self):
         for broker in self.brokers.values():
@@ -132,6 +133,11 @@ class LocalCluster:
                 return leaders
             assert time.monotonic() < deadline, leaders
             time.sleep(0.05)
+
+    def nodes(self):
+        """Who is in the cluster."""
+        listed = self.varve("broker", "list", "-o", "jsonl").splitlines()
+        return [json.loads(line)["node"] for line in listed]
 
     def leaders(self, topic):
         """The leading node of each partition, 0 where none is known."""

@@ -187,11 +187,12 @@ TEST(ClusterTest, AWipedBrokerComesBackUnderANewEpoch) {
   for (const ReplicaId voter : voters)
     EXPECT_EQ(voter.epoch, ReplicaEpoch(voter.node == node ? 2 : 1)) << voter.node;
   const GroupId group = *cluster.node(wiped).broker().catalogue().FindGroup("t", PartitionId(0));
-  bool present = true;
-  cluster.node(wiped).broker().partitions().With(group,
-                                                 [&](Partition* p) { present = p != nullptr; });
-  cluster.scheduler.RunFor(kSecond);
-  EXPECT_FALSE(present) << "its former replica's epoch is not this one's";
+  cluster.OnReplica(wiped, group, [&](Partition* replica) {
+    ASSERT_NE(replica, nullptr);
+    EXPECT_EQ(replica->self(), (ReplicaId{node, ReplicaEpoch(2)}));
+    EXPECT_EQ(replica->core().log().configuration().voters.size(), 3u);
+    EXPECT_EQ(replica->bounds().high_watermark, Offset(1));
+  });
   EXPECT_EQ(*cluster.ReadAll("t", 0), std::vector<std::string>{"kept"});
 }
 

@@ -51,6 +51,12 @@ class Answers final : public PeerClient {
     const auto at = joins.find(address);
     Answer(std::move(reply), at == joins.end() ? absl::StatusOr<JoinReply>(Nobody()) : at->second);
   }
+  void Report(const std::string&, ReportRequest, Nanos, Reply<ReportReply> reply) override {
+    Answer(std::move(reply), absl::StatusOr<ReportReply>(Nobody()));
+  }
+  void Transfer(const std::string&, TransferRequest, Nanos, Reply<TransferReply> reply) override {
+    Answer(std::move(reply), absl::StatusOr<TransferReply>(Nobody()));
+  }
 
   std::map<std::string, absl::StatusOr<HelloReply>> hellos;
   std::map<std::string, absl::StatusOr<JoinReply>> joins;

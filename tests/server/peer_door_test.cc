@@ -45,6 +45,20 @@ class FakePeerService final : public PeerService {
       reply(std::move(answer));
     });
   }
+  // Takes what it understands, and says of each what it was.
+  void Report(ReportRequest request, Reply<ReportReply> reply) override {
+    executor_->Post([this, request = std::move(request), reply = std::move(reply)]() mutable {
+      reported_.set_value(std::move(request.reports));
+      reply(ReportReply{});
+    });
+  }
+  void Transfer(TransferRequest request, Reply<TransferReply> reply) override {
+    executor_->Post([request, reply = std::move(reply)]() mutable {
+      if (request.group == GroupId(70000) && request.to == NodeId(3)) return reply(TransferReply{});
+      reply(MakeError(Reason::OVERLOADED, "the broker drains"));
+    });
+  }
+  std::vector<ReplicaReport> AwaitReports() { return reported_.get_future().get(); }
   void Join(JoinRequest request, Reply<JoinReply> reply) override {
     executor_->Post([request, reply = std::move(reply)]() mutable {
       if (request.broker.node == NodeId(7))

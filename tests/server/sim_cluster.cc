@@ -24,6 +24,14 @@ class SimPeerCalls::Client final : public PeerClient {
             Reply<JoinReply> reply) override {
     Call(address, &PeerService::Join, std::move(request), timeout, std::move(reply));
   }
+  void Report(const std::string& address, ReportRequest request, Nanos timeout,
+              Reply<ReportReply> reply) override {
+    Call(address, &PeerService::Report, std::move(request), timeout, std::move(reply));
+  }
+  void Transfer(const std::string& address, TransferRequest request, Nanos timeout,
+                Reply<TransferReply> reply) override {
+    Call(address, &PeerService::Transfer, std::move(request), timeout, std::move(reply));
+  }
 
  private:
   template <class Request, class Answer>
@@ -215,15 +223,17 @@ void SimNode::Stop() {
 
 SimCluster::SimCluster(uint64_t seed, size_t nodes, SimNodeOptions options,
                        const sim::SimNetworkOptions& links)
-    : scheduler(seed), network(scheduler, links), calls_(scheduler) {
-  for (size_t i = 1; i <= nodes; ++i)
-    options.seeds.push_back(
-        {NodeId(static_cast<uint32_t>(i)), SimNode::PeerAddress(NodeId(static_cast<uint32_t>(i)))});
-  for (const SeedNode& seed_node : options.seeds) {
-    nodes_.push_back(
-        std::make_unique<SimNode>(scheduler, network, calls_, seed_node.node, options));
-    nodes_.back()->Start();
-  }
+    : scheduler(seed), network(scheduler, links), calls_(scheduler), options_(std::move(options)) {
+  for (uint32_t i = 1; i <= nodes; ++i)
+    options_.seeds.push_back({NodeId(i), SimNode::PeerAddress(NodeId(i))});
+  while (nodes_.size() < nodes) AddNode();
+}
+
+size_t SimCluster::AddNode() {
+  const NodeId id(static_cast<uint32_t>(nodes_.size() + 1));
+  nodes_.push_back(std::make_unique<SimNode>(scheduler, network, calls_, id, options_));
+  nodes_.back()->Start();
+  return nodes_.size() - 1;
 }
 
 bool SimCluster::AwaitReady(Nanos limit) {

@@ -128,6 +128,8 @@ class SimCluster {
   SimCluster(uint64_t seed, size_t nodes, SimNodeOptions options = {},
              const sim::SimNetworkOptions& links = {});
   SimNode& node(size_t i) { return *nodes_[i]; }
+  // One more node, which joins through the first ones; its position.
+  size_t AddNode();
   [[nodiscard]] size_t size() const { return nodes_.size(); }
   // All running nodes are ready.
   bool AwaitReady(Nanos limit = 30 * kSecond);
@@ -165,6 +167,7 @@ class SimCluster {
 
  private:
   SimPeerCalls calls_;
+  SimNodeOptions options_;
   std::vector<std::unique_ptr<SimNode>> nodes_;
 };
 

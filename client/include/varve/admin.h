@@ -77,6 +77,9 @@ struct OffsetAnswer {
 struct BrokerDescription {
   uint32_t node = 0;
   std::string address;
+  bool leaving = false;           // its replicas move to other brokers
+  uint32_t replacement_node = 0;  // of a leaving one: who takes them; 0: whoever has room
+  uint64_t replicas = 0;          // of a leaving one: partitions that may still have one there
 };
 
 struct ClusterDescription {
@@ -110,6 +113,23 @@ class VARVE_API Admin {
   Result<TopicDescription> AlterTopic(std::string_view name, const std::vector<TopicSetting>& set,
                                       const std::vector<std::string>& unset,
                                       bool validate_only = false);
+  // More, or fewer, replicas of each partition; answers at once, the replicas move then.
+  // INVALID_REPLICATION when there are not so many live brokers.
+  Result<TopicDescription> SetReplication(std::string_view name, uint32_t replication_factor);
+  // The topic has `partitions` in all then. INVALID_PARTITIONS unless that is more than now.
+  Result<TopicDescription> AddPartitions(std::string_view name, uint32_t partitions,
+                                         bool validate_only = false);
+  // Where the replicas of a partition are to be, the preferred leader first; answers at once.
+  // INVALID_REPLICATION, UNKNOWN_BROKER.
+  Status MovePartition(const TopicPartition& partition, const std::vector<uint32_t>& nodes);
+  // Hands leadership to the replica on the node, which has to keep up (else OVERLOADED).
+  Status TransferLeader(const TopicPartition& partition, uint32_t node);
+  // Moves all replicas of the broker to others (0: to whoever has the fewest) and takes it out of
+  // the cluster then; answers at once, GetCluster shows how far it is. INVALID_REPLICATION when too
+  // few brokers would stay.
+  Status RemoveBroker(uint32_t node, uint32_t replacement_node = 0);
+  // The broker is to stay after all.
+  Status KeepBroker(uint32_t node);
   // Deletes the records below `before`, or all committed ones for -1; the new log start. Goes to
   // the partition's leader, as the brokers name it.
   Result<int64_t> DeleteRecords(const TopicPartition& partition, int64_t before);
