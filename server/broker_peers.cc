@@ -252,7 +252,8 @@ bool BrokerPeers::HearsNobody() const {
          });
 }
 
-// The controller's; when nobody is heard, that of one broker after the other, and of whom they name.
+// The controller's; when nobody is heard, that of one broker after the other, and of whom they
+// name.
 std::string BrokerPeers::RegistrarAddress(bool cut_off) {
   if (!redirect_.empty()) return std::exchange(redirect_, {});
   if (cut_off) {

@@ -12,6 +12,9 @@ namespace {
 
 using std::chrono::steady_clock;
 
+// So often in a row a broker that is to leave may be said to stay.
+constexpr int kMostKept = 20;
+
 struct PartitionOptions {
   std::string topic;
   uint32_t partition = 0;
@@ -56,6 +59,7 @@ CommandEnd Transfer(const GlobalOptions& global, const PartitionOptions& options
 Status AwaitLeft(const GlobalOptions& global, Admin& admin, const LeaveOptions& options) {
   const auto end = steady_clock::now() + options.patience;
   uint64_t shown = UINT64_MAX;
+  int kept = 0;
   Status last;
   while (steady_clock::now() < end) {
     const Result<ClusterDescription> cluster = admin.GetCluster();
@@ -65,12 +69,14 @@ Status AwaitLeft(const GlobalOptions& global, Admin& admin, const LeaveOptions& 
       for (const BrokerDescription& broker : cluster->brokers)
         if (broker.node == options.node) found = &broker;
     if (cluster.ok() && found == nullptr) return Status();
-    if (found != nullptr && !found->leaving)
+    // A broker that was just started may tell of an earlier state for a moment.
+    kept = found != nullptr && !found->leaving ? kept + 1 : 0;
+    if (kept > kMostKept)
       return LocalError("the broker is to stay after all: somebody called it off", 0,
                         "See 'varve broker list'.");
-    if (found != nullptr && found->replicas != shown && !global.quiet)
+    if (found != nullptr && found->leaving && found->replicas != shown && !global.quiet)
       WriteErr(std::to_string(found->replicas) + " partitions are still to move\n");
-    if (found != nullptr) shown = found->replicas;
+    if (found != nullptr && found->leaving) shown = found->replicas;
     std::this_thread::sleep_for(std::chrono::milliseconds(500));
   }
   if (!last.ok()) return last;

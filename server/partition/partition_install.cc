@@ -30,7 +30,6 @@ void Partition::ReceivePiece(raft::PieceMessage piece) {
   puller_->OnPiece(std::get<raft::Piece>(std::move(piece)));
 }
 
-
 void Partition::HandOver() {
   if (raft_->core().role() == raft::Role::kLeader) raft_->Give(raft::Transfer{});
 }

@@ -108,7 +108,8 @@ absl::StatusOr<bool> BrokerProcess::EnterCluster(BrokerOptions* options) {
   };
   options->report_left = [] {
     Log(LogLevel::kError, "cluster",
-        "this broker was taken out of the cluster: stop it, or start it with an empty directory", {});
+        "this broker was taken out of the cluster: stop it, or start it with an empty directory",
+        {});
   };
   absl::StatusOr<storage::DirectoryGlance> glance =
       storage::GlanceAtDirectory(RealFileSystem(), view_.data_dir);

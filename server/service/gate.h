@@ -79,10 +79,10 @@ class Gate {
  public:
   explicit Gate(const Clock& clock, size_t memory_bytes = limits::kRequestMemoryBytes);
 
-  // Refusals: STARTING before Open, SHUTTING_DOWN after Close, BROKER_LEFT after Leave, PERMISSION_DENIED, DEADLINE_EXCEEDED
-  // for a deadline that has passed, INVALID_REQUEST for a context beyond the limits, OVERLOADED
-  // when `bytes` more would exceed the memory for requests. The permit lives as long as the
-  // request's bytes.
+  // Refusals: STARTING before Open, SHUTTING_DOWN after Close, BROKER_LEFT after Leave,
+  // PERMISSION_DENIED, DEADLINE_EXCEEDED for a deadline that has passed, INVALID_REQUEST for a
+  // context beyond the limits, OVERLOADED when `bytes` more would exceed the memory for requests.
+  // The permit lives as long as the request's bytes.
   absl::StatusOr<MemoryPermit> Admit(const RequestContext& context, Rpc rpc, size_t bytes);
 
   // Memory for what a request that was admitted needs later on: what it reads, or the batches of a
