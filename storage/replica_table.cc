@@ -33,6 +33,9 @@ class FrameApplication {
       VARVE_RETURN_IF_ERROR(std::visit([this](const auto& s) { return Take(s); }, step));
     }
     VARVE_RETURN_IF_ERROR(CheckSegments());
+    if (before_.segments.empty() && !segments_->empty() && !touched_end_) {
+      replaced_ = true;  // an install into a replica that had nothing
+    }
     if (replaced_ && !InSet(sync_point_.file)) sync_point_ = SyncPoint{};
     if (!replaced_ && changed_segments_) LiftSyncPoint();
     return CheckEnd();

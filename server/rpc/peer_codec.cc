@@ -179,11 +179,17 @@ absl::StatusOr<ReportRequest> FromProto(const pb::ReportRequest& in) {
     if (report.replicas_size() < 1 || report.replicas_size() > kMaxReportedReplicas)
       return MakeError(Reason::INVALID_REQUEST, "reports.replicas has ", report.replicas_size(),
                        " items; it must have 1 to ", kMaxReportedReplicas);
+    if (report.group_id() == 0)
+      return MakeError(Reason::INVALID_REQUEST, "a report's group_id must be given");
     ReplicaReport& read = out.reports.emplace_back();
     read.kind = static_cast<ReplicaReport::Kind>(report.kind());
     read.group = GroupId(report.group_id());
-    for (const pb::Replica& replica : report.replicas())
+    for (const pb::Replica& replica : report.replicas()) {
+      if (replica.node() == 0 || replica.epoch() == 0)
+        return MakeError(Reason::INVALID_REQUEST,
+                         "a reported replica's node and epoch must be given");
       read.replicas.push_back({NodeId(replica.node()), ReplicaEpoch(replica.epoch())});
+    }
   }
   return out;
 }

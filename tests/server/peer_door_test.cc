@@ -45,7 +45,6 @@ class FakePeerService final : public PeerService {
       reply(std::move(answer));
     });
   }
-  // Takes what it understands, and says of each what it was.
   void Report(ReportRequest request, Reply<ReportReply> reply) override {
     executor_->Post([this, request = std::move(request), reply = std::move(reply)]() mutable {
       reported_.set_value(std::move(request.reports));
@@ -89,6 +88,7 @@ class FakePeerService final : public PeerService {
   std::unique_ptr<Executor> executor_ = ThreadExecutor("service");
   Reply<HelloReply> kept_;
   std::promise<void> asked_;
+  std::promise<std::vector<ReplicaReport>> reported_;
 };
 
 class PeerDoorTest : public ::testing::Test {
@@ -109,6 +109,21 @@ class PeerDoorTest : public ::testing::Test {
     std::promise<absl::StatusOr<JoinReply>> answer;
     client_->Join(address_, std::move(request), 30 * kSecond,
                   [&](absl::StatusOr<JoinReply> got) { answer.set_value(std::move(got)); });
+    return answer.get_future().get();
+  }
+
+  absl::Status Transfer(uint64_t group, uint32_t node) {
+    std::promise<absl::Status> answer;
+    client_->Transfer(
+        address_, {.group = GroupId(group), .to = NodeId(node)}, 30 * kSecond,
+        [&](const absl::StatusOr<TransferReply>& got) { answer.set_value(got.status()); });
+    return answer.get_future().get();
+  }
+  absl::Status Report(std::vector<ReplicaReport> reports) {
+    std::promise<absl::Status> answer;
+    client_->Report(
+        address_, {.reports = std::move(reports)}, 30 * kSecond,
+        [&](const absl::StatusOr<ReportReply>& got) { answer.set_value(got.status()); });
     return answer.get_future().get();
   }
 
@@ -147,6 +162,36 @@ TEST_F(PeerDoorTest, EveryFieldArrives) {
   EXPECT_EQ(join->cluster, request.cluster);
   EXPECT_EQ(join->metadata_epoch, ReplicaEpoch(6));
   EXPECT_EQ(join->brokers, std::vector<BrokerInfo>{BrokerOf(1)});
+}
+
+TEST_F(PeerDoorTest, ReportsArriveWhole) {
+  door_->SetService(&service_);
+  using Kind = ReplicaReport::Kind;
+  const ReplicaId first{NodeId(1), ReplicaEpoch(4)};
+  const ReplicaId second{NodeId(2), ReplicaEpoch(1)};
+  const std::vector<ReplicaReport> told = {{Kind::kGoalReached, GroupId(70000), {first, second}},
+                                           {Kind::kSuspect, GroupId(70001), {second}},
+                                           {Kind::kRemoved, GroupId(70002), {first}}};
+  EXPECT_TRUE(Report(told).ok());
+  EXPECT_EQ(service_.AwaitReports(), told);
+}
+
+TEST_F(PeerDoorTest, ReportsThatSayNothingAreRefused) {
+  door_->SetService(&service_);
+  using Kind = ReplicaReport::Kind;
+  const ReplicaId replica{NodeId(1), ReplicaEpoch(4)};
+  EXPECT_EQ(ReasonOf(Report({{Kind::kGoalReached, GroupId(), {replica}}})),
+            Reason::INVALID_REQUEST);
+  EXPECT_EQ(ReasonOf(Report({{Kind{9}, GroupId(70000), {replica}}})), Reason::INVALID_REQUEST);
+  EXPECT_EQ(ReasonOf(Report({{Kind::kSuspect, GroupId(70000), {ReplicaId{}}}})),
+            Reason::INVALID_REQUEST);
+}
+
+TEST_F(PeerDoorTest, AHandOverIsAskedForByGroupAndNode) {
+  door_->SetService(&service_);
+  EXPECT_TRUE(Transfer(70000, 3).ok());
+  EXPECT_EQ(ReasonOf(Transfer(70000, 4)), Reason::OVERLOADED);
+  EXPECT_EQ(ReasonOf(Transfer(70000, 0)), Reason::INVALID_REQUEST);
 }
 
 TEST_F(PeerDoorTest, AnErrorKeepsItsReasonAndText) {

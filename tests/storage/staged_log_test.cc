@@ -32,6 +32,25 @@ TEST_F(StagedLogTest, AnInstallReplacesTheWholeLog) {
   ASSERT_NO_FATAL_FAILURE(ExpectGoesOn(target));
 }
 
+// A replica that joins has no entry yet, and no segment.
+TEST_F(StagedLogTest, AnInstallFillsAReplicaThatHasNothing) {
+  const std::vector<Entry> one_segment = Entries(Index{1}, SegmentStarts().at(1) - 1);
+  for (const std::vector<Entry>& held : {entries(), one_segment}) {
+    ASSERT_TRUE(target.Remove(kGroup).ok());
+    ASSERT_TRUE(target.Create(kGroup, ReplicaEpoch{2}, std::nullopt).ok());
+    ASSERT_TRUE(target.log(kGroup).Segments().empty());
+    ASSERT_TRUE(InstallAt(target, held, WholeLog()).ok());
+    for (const bool power : {false, true}) {
+      ASSERT_NO_FATAL_FAILURE(ExpectHolds(target, held));
+      target.scheduler.RunFor(power ? 2 * kSecond : 0);
+      target.Crash(power);
+      ASSERT_TRUE(target.Open().ok());
+    }
+    ASSERT_NO_FATAL_FAILURE(ExpectHolds(target, held));
+    ASSERT_NO_FATAL_FAILURE(ExpectGoesOn(target));
+  }
+}
+
 TEST_F(StagedLogTest, AnInstallMayBeginBehindTheOldLog) {
   const Index first = SegmentStarts().at(2);
   const std::vector<Entry> suffix = Entries(first, script.image().end().last_index);

@@ -36,7 +36,7 @@ void Checker::LookAtPlacements(size_t i) {
   for (const server::TopicRef& topic : world_.cluster.node(i).broker().catalogue().List("", 1000)) {
     for (const server::PartitionPlacement& placement : topic->partitions) {
       std::set<NodeId> nodes;
-      for (const ReplicaId& replica : placement.replicas) nodes.insert(replica.node);
+      for (const ReplicaId& replica : placement.goal()) nodes.insert(replica.node);
       if (nodes.size() != topic->replication_factor)
         world_.oracle.Violate("group ", placement.group, " of topic ", topic->name, " is on ",
                               nodes.size(), " brokers, not ", topic->replication_factor);

@@ -5,6 +5,7 @@
 
 #include "common/crc32c.h"
 #include "common/record_batch.h"
+#include "server/metadata/leader_balance.h"
 
 namespace varve::clustersim {
 
@@ -29,20 +30,11 @@ Judge::Replicas Judge::Gather() {
 
 std::map<GroupId, std::vector<size_t>> Judge::Expected() {
   std::map<GroupId, std::vector<size_t>> out;
-  std::map<NodeId, ReplicaEpoch> epochs;
-  for (size_t i = 0; i < world_.cluster.size(); ++i) {
-    server::SimNode& node = world_.cluster.node(i);
-    out[kMetadataGroup].push_back(i);
-    node.broker().partitions().With(kMetadataGroup, [&epochs, &node](server::Partition* found) {
-      if (found != nullptr) epochs[node.id()] = found->self().epoch;
-    });
-  }
-  world_.cluster.scheduler.RunFor(kMillisecond);
+  for (size_t i = 0; i < world_.cluster.size(); ++i) out[kMetadataGroup].push_back(i);
   for (const server::TopicRef& topic : world_.cluster.node(0).broker().catalogue().List("", 1000))
     for (const server::PartitionPlacement& placement : topic->partitions)
-      for (const ReplicaId& replica : placement.replicas)
-        if (epochs[replica.node] == replica.epoch)
-          out[placement.group].push_back(replica.node.value() - 1);
+      for (const server::PlacedReplica& placed : placement.replicas)
+        out[placement.group].push_back(placed.replica.node.value() - 1);
   for (auto& [group, nodes] : out) std::sort(nodes.begin(), nodes.end());
   return out;
 }
@@ -81,6 +73,27 @@ std::string Judge::UnsettledGroup(GroupId group, const std::vector<size_t>& expe
   return "";
 }
 
+// Empty when the leaders of each topic are spread evenly and no replica is about to move.
+std::string Judge::Unbalanced() {
+  const server::Broker& broker = world_.cluster.node(0).broker();
+  std::set<NodeId> live;
+  for (size_t i = 0; i < world_.cluster.size(); ++i) live.insert(world_.cluster.node(i).id());
+  for (const server::TopicRef& topic : broker.catalogue().List("", 1000)) {
+    std::vector<server::LedPartition> led;
+    for (const server::PartitionPlacement& placement : topic->partitions) {
+      if (!placement.leaving.empty()) return StrCat("group ", placement.group, " moves");
+      const auto leader = broker.cluster_view().LeaderOf(placement.group);
+      if (!leader) return StrCat("group ", placement.group, " has no leader");
+      led.push_back({placement.group, leader->node, {}});
+      for (const server::PlacedReplica& placed : placement.replicas)
+        led.back().nodes.push_back(placed.replica.node);
+    }
+    if (!server::BalanceTopic(std::move(led), live).empty())
+      return StrCat("the leaders of topic ", topic->name, " are spread unevenly");
+  }
+  return "";
+}
+
 std::string Judge::Unsettled() {
   if (world_.under_way() > 0) return StrCat(world_.under_way(), " requests are under way");
   for (size_t i = 0; i < world_.cluster.size(); ++i)
@@ -109,7 +122,7 @@ std::string Judge::Unsettled() {
   for (const auto& [group, replicas] : found)
     if (!expected.contains(group) && !replicas.empty())
       return StrCat("group ", group, " is not of any topic, and on broker ", replicas[0].node + 1);
-  return "";
+  return Unbalanced();
 }
 
 bool Judge::AwaitSettled(Nanos limit) {

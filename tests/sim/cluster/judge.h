@@ -37,10 +37,11 @@ class Judge {
   };
   using Replicas = std::map<GroupId, std::vector<Replica>>;
   Replicas Gather();
-  // Replicas that there ought to be, by the placements of the topics and the brokers' epochs.
+  // Replicas that there ought to be, by the placements of the topics.
   std::map<GroupId, std::vector<size_t>> Expected();
   // Empty, or what is not yet as it should be.
   std::string Unsettled();
+  std::string Unbalanced();
   std::string UnsettledGroup(GroupId group, const std::vector<size_t>& expected,
                              const std::vector<Replica>& found);
   void ReadLog(size_t node, GroupId group, const std::optional<Place>& place);
