@@ -117,7 +117,8 @@ void AddTopicAddPartitions(CLI::App& topic, CommandContext& context) {
   };
   auto options = std::make_shared<Options>();
   CLI::App* command = AddCommand(topic, "add-partitions", "Add partitions to a topic",
-                                 {"varve topic add-partitions orders --partitions 12"});
+                                 {"varve topic add-partitions orders --partitions 12",
+                                  "varve topic add-partitions orders --partitions 12 --dry-run"});
   command->add_option("NAME", options->name, "Name of the topic")->required();
   command->add_option("--partitions", options->partitions, "How many it is to have in all")
       ->type_name("N")
@@ -133,8 +134,9 @@ void AddTopicAddPartitions(CLI::App& topic, CommandContext& context) {
 
 void AddPartitionMoves(CLI::App& partition, CommandContext& context) {
   auto move = std::make_shared<PartitionOptions>();
-  CLI::App* command = AddCommand(partition, "move", "Move the replicas of a partition",
-                                 {"varve partition move orders 3 --to 4,1,2"});
+  CLI::App* command = AddCommand(
+      partition, "move", "Move the replicas of a partition",
+      {"varve partition move orders 3 --to 4,1,2", "varve partition move orders 3 --to 2,3"});
   command->add_option("TOPIC", move->topic, "Name of the topic")->required();
   command->add_option("PARTITION", move->partition, "Number of the partition")->required();
   command->add_option("--to", move->nodes, "Nodes of all its replicas, the preferred leader first")
@@ -148,7 +150,8 @@ void AddPartitionMoves(CLI::App& partition, CommandContext& context) {
   auto transfer = std::make_shared<PartitionOptions>();
   transfer->nodes.resize(1);
   command = AddCommand(partition, "transfer", "Hand the leadership of a partition over",
-                       {"varve partition transfer orders 3 --to 2"});
+                       {"varve partition transfer orders 3 --to 2",
+                        "varve partition transfer orders 0 --to 1 --server db2:9640"});
   command->add_option("TOPIC", transfer->topic, "Name of the topic")->required();
   command->add_option("PARTITION", transfer->partition, "Number of the partition")->required();
   command->add_option("--to", transfer->nodes.front(), "Node of the replica that is to lead")
@@ -175,7 +178,7 @@ void AddBrokerMoves(CLI::App& broker, CommandContext& context) {
   auto replace = std::make_shared<LeaveOptions>();
   command =
       AddCommand(broker, "replace", "Move a broker's replicas to another one, then take it out",
-                 {"varve broker replace 3 --with 4 --wait"});
+                 {"varve broker replace 3 --with 4", "varve broker replace 3 --with 4 --wait"});
   command->add_option("NODE", replace->node, "Node id of the broker that goes")->required();
   command->add_option("--with", replace->replacement, "Node id of the broker that takes its place")
       ->type_name("NODE")

@@ -2,7 +2,7 @@
 import signal
 import time
 
-from local_cluster import NODES
+from local_cluster import SEEDS
 
 
 class OverlappingFaults:
@@ -15,7 +15,7 @@ class OverlappingFaults:
         """One of them; its name."""
         kind = self.draw.choice((self.kill_all, self.kill_two, self.kill_beside_stopped,
                                  self.stop_beside_starting, self.kill_beside_cut, self.ring))
-        order = list(NODES)
+        order = list(SEEDS)
         self.draw.shuffle(order)
         kind(*order)
         return kind.__name__

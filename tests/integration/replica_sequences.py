@@ -4,7 +4,7 @@ import json
 import signal
 import subprocess
 
-from local_cluster import NODES
+from local_cluster import SEEDS
 
 METADATA = 1  # the group whose entries are not records
 FIELDS = ("first_index", "last_index", "term", "kind", "base_offset", "last_offset",
@@ -43,17 +43,17 @@ def compare_group(group, records, logs):
     start = max(record["log_start_index"] for record in records.values())
     end = min(record["last_index"] for record in records.values())
     common, tails = {}, {}
-    for node in NODES:
+    for node in SEEDS:
         kept = [entry for entry in logs[node]
                 if entry[1] >= start and entry[1] <= records[node]["last_index"]]
         assert kept and kept[0][0] <= start and kept[-1][1] == records[node]["last_index"], (
             "inspect does not show the whole log", group, node, kept[:1], kept[-1:], records[node])
         common[node] = [entry for entry in kept if entry[1] <= end]
         tails[node] = [entry for entry in kept if entry[1] > end]
-    first = common[NODES[0]]
-    for node in NODES[1:]:
+    first = common[SEEDS[0]]
+    for node in SEEDS[1:]:
         for one, other in itertools.zip_longest(first, common[node]):
-            assert one == other, ("replicas differ", group, NODES[0], one, node, other)
+            assert one == other, ("replicas differ", group, SEEDS[0], one, node, other)
     # Elections of the stop itself may have reached some replicas only, records none of them.
     for node, tail in tails.items():
         records_behind = [entry for entry in tail if entry[3] == "data"]
@@ -66,14 +66,14 @@ def compare_replicas(cluster):
     """Stops the cluster. Above all log starts and up to the end of the shortest replica, each group's
     entries must be equal in index, term, kind, offsets and payload CRC; no record lies beyond."""
     stop_cleanly(cluster)
-    records = {node: replicas_of(cluster, node) for node in NODES}
-    groups = set(records[NODES[0]])
+    records = {node: replicas_of(cluster, node) for node in SEEDS}
+    groups = set(records[SEEDS[0]])
     assert all(set(found) == groups for found in records.values()), records
     equal = {}
-    for logs in zip(*(logs_of(cluster, node) for node in NODES), strict=True):
+    for logs in zip(*(logs_of(cluster, node) for node in SEEDS), strict=True):
         group = logs[0][0]
         assert all(log[0] == group for log in logs), [log[0] for log in logs]
-        equal[group] = compare_group(group, {node: records[node][group] for node in NODES},
-                                     dict(zip(NODES, (log[1] for log in logs))))
+        equal[group] = compare_group(group, {node: records[node][group] for node in SEEDS},
+                                     dict(zip(SEEDS, (log[1] for log in logs))))
     assert set(equal) == groups, (equal, groups)
     print("%d groups, %d entries, equal on every replica" % (len(equal), sum(equal.values())))

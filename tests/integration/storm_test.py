@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 
-from local_cluster import NODES, LocalCluster
+from local_cluster import SEEDS, LocalCluster
 from overlapping_faults import OverlappingFaults
 from peer_relay import PeerRelay
 from replica_sequences import compare_replicas
@@ -129,7 +129,7 @@ class Storm:
         return heal
 
     def cut(self, victim):
-        others = [node for node in NODES if node != victim]
+        others = [node for node in SEEDS if node != victim]
         deaf = [(node, victim) for node in others]
         mute = [(victim, node) for node in others]
         self.relay.cut(self.draw.choice([deaf, mute, deaf + mute]))
