@@ -15,6 +15,7 @@ struct SimScheduler::ExecutorState {
   bool alive = true;
   bool stalled = false;
   bool frozen = false;
+  [[nodiscard]] bool blocked() const { return stalled || frozen; }
   MonoTime last_task;                  // time of the task posted last: later ones never overtake it
   std::deque<EventKey> tasks;          // those waiting, in the order in which they will run
   std::map<TimerId, MonoTime> timers;  // those waiting, with their place in the queue
@@ -53,7 +54,10 @@ class SimExecutor final : public Executor {
   }
   bool Cancel(TimerId timer) override { return scheduler_.CancelTimer(state_, timer); }
   [[nodiscard]] bool InExecutor() const override { return scheduler_.running_ == &state_; }
-  void SetFrozen(bool frozen) { state_.frozen = frozen; }
+  void SetFrozen(bool frozen) {
+    state_.frozen = frozen;
+    scheduler_.Unpark(state_);
+  }
 
  private:
   SimScheduler& scheduler_;
@@ -107,27 +111,40 @@ bool SimScheduler::CancelTimer(ExecutorState& executor, TimerId timer) {
   if (at == executor.timers.end()) return false;
   const EventKey key{at->second, timer.value()};
   executor.timers.erase(at);
-  const auto dropped = events_.extract(key);  // destroyed last: its destructor may call back
+  const auto dropped = TakeOut(key);  // destroyed last: its destructor may call back
   return true;
 }
 
 void SimScheduler::Drop(ExecutorState& executor) {
   executor.alive = false;
-  std::vector<decltype(events_)::node_type> dropped;
-  for (const EventKey& key : executor.tasks) dropped.push_back(events_.extract(key));
+  std::vector<Events::node_type> dropped;
+  for (const EventKey& key : executor.tasks) dropped.push_back(TakeOut(key));
   for (const auto& [id, when] : executor.timers)
-    dropped.push_back(events_.extract(EventKey{when, id.value()}));
+    dropped.push_back(TakeOut(EventKey{when, id.value()}));
   executor.tasks.clear();
   executor.timers.clear();
 }
 
+SimScheduler::Events::node_type SimScheduler::TakeOut(const EventKey& key) {
+  auto node = events_.extract(key);
+  return node.empty() ? parked_.extract(key) : std::move(node);
+}
+
+// Back in their places, once the executor may run.
+void SimScheduler::Unpark(const ExecutorState& executor) {
+  if (executor.blocked() || parked_.empty()) return;
+  for (const EventKey& key : executor.tasks) events_.insert(parked_.extract(key));
+  for (const auto& [id, when] : executor.timers)
+    events_.insert(parked_.extract(EventKey{when, id.value()}));
+}
+
 bool SimScheduler::RunNextBy(MonoTime deadline) {
   VARVE_CHECK(running_ == nullptr, "the scheduler is driven from within an event");
-  auto next = events_.begin();
-  while (next != events_.end() && (next->second.executor->stalled || next->second.executor->frozen))
-    ++next;
-  if (next == events_.end() || next->first.first > deadline) return false;
-  auto node = events_.extract(next);
+  while (!events_.empty() && events_.begin()->first.first <= deadline &&
+         events_.begin()->second.executor->blocked())
+    parked_.insert(events_.extract(events_.begin()));
+  if (events_.empty() || events_.begin()->first.first > deadline) return false;
+  auto node = events_.extract(events_.begin());
   Event& event = node.mapped();
   ExecutorState& executor = *event.executor;
   if (event.kind == Kind::kTask) {
@@ -156,7 +173,7 @@ bool SimScheduler::RunUntilIdle(Nanos limit) {
   const MonoTime deadline = now_ + limit;
   while (RunNextBy(deadline)) {
   }
-  return events_.empty();
+  return events_waiting() == 0;
 }
 
 void SimScheduler::RunFor(Nanos span) {
@@ -178,7 +195,10 @@ void SimScheduler::Stall(Nanos span) {
   ExecutorState* const stalled = std::exchange(running_, nullptr);
   if (stalled != nullptr) stalled->stalled = true;
   RunFor(span);
-  if (stalled != nullptr) stalled->stalled = false;
+  if (stalled != nullptr) {
+    stalled->stalled = false;
+    Unpark(*stalled);
+  }
   running_ = stalled;
 }
 

@@ -85,7 +85,7 @@ class SimScheduler {
   // Covers every event run (time, executor, task or timer) and every Trace, in order.
   [[nodiscard]] uint64_t trace_hash() const { return hash_; }
   [[nodiscard]] uint64_t events_run() const { return events_run_; }
-  [[nodiscard]] size_t events_waiting() const { return events_.size(); }
+  [[nodiscard]] size_t events_waiting() const { return events_.size() + parked_.size(); }
   // Costs time on every event; meant for a second run of a seed.
   void ObserveTrace(TraceObserver observer) { observer_ = std::move(observer); }
 
@@ -102,12 +102,15 @@ class SimScheduler {
     Kind kind;
     Task task;
   };
+  using Events = std::map<EventKey, Event>;
 
   uint64_t Add(ExecutorState& executor, Kind kind, MonoTime when, Task task);
   void AddTask(ExecutorState& executor, Task task);
   TimerId AddTimer(ExecutorState& executor, MonoTime when, Task task);
   bool CancelTimer(ExecutorState& executor, TimerId timer);
   void Drop(ExecutorState& executor);
+  Events::node_type TakeOut(const EventKey& key);
+  void Unpark(const ExecutorState& executor);
   // Runs the next event, of an executor that does not stand still, when it is due at `deadline` or
   // before.
   bool RunNextBy(MonoTime deadline);
@@ -119,7 +122,8 @@ class SimScheduler {
   const std::unique_ptr<VirtualClock> clock_;
   MonoTime now_;
   int64_t wall_step_ = 0;
-  std::map<EventKey, Event> events_;
+  Events events_;
+  Events parked_;  // those that were due while their executor stood still: nobody looks twice
   uint64_t last_event_ = 0;
   uint64_t last_executor_ = 0;
   uint64_t live_executors_ = 0;
