@@ -16,13 +16,19 @@ if(VARVE_TESTS)
   target_precompile_headers(varve_test_pch PRIVATE ${VARVE_PCH} <gtest/gtest.h> <gmock/gmock.h>)
 endif()
 
-# varve_library(NAME SOURCES a.cc ... DEPS target ...)   a module; include paths start at the repository root
+# varve_library(NAME SOURCES a.cc ... DEPS target ... [ALONE a.cc ...])   a module; include paths start at
+# the repository root. VARVE_UNITY compiles several of its files at once, except those that are to be ALONE
+# because they use short names for what others call the same.
 function(varve_library name)
-  cmake_parse_arguments(A "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  cmake_parse_arguments(A "" "" "SOURCES;DEPS;PRIVATE_DEPS;ALONE" ${ARGN})
   add_library(${name} STATIC ${A_SOURCES})
   target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
   target_link_libraries(${name} PUBLIC ${A_DEPS} PRIVATE ${A_PRIVATE_DEPS})
   target_precompile_headers(${name} REUSE_FROM varve_pch)
+  if(VARVE_UNITY)
+    set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    set_source_files_properties(${A_ALONE} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+  endif()
 endfunction()
 
 # Rules for every ctest entry. Labels: unit, conformance, sim, process, fuzz; slow in addition keeps an

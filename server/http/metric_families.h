@@ -14,6 +14,8 @@
 
 namespace varve::server {
 
+inline constexpr double kNanosPerSecond = 1e9;
+
 // Not thread-safe. Families come out in the order in which they were added; a reference to one is
 // good until the next is added.
 class MetricFamilies {

@@ -15,8 +15,6 @@ using Page = MetricFamilies;
 using prometheus::MetricFamily;
 using prometheus::MetricType;
 
-constexpr double kNanosPerSecond = 1e9;
-
 struct TopicCounts {
   uint64_t records_in = 0, bytes_in = 0, batches_in = 0, records_out = 0, bytes_out = 0;
   void Add(const TopicMetrics& cells) {

@@ -10,8 +10,6 @@ namespace {
 using prometheus::MetricFamily;
 using prometheus::MetricType;
 
-constexpr double kNanosPerSecond = 1e9;
-
 void AddCluster(MetricFamilies& page, const MetricsInput::BrokerPart& broker) {
   const MetricsInput::ClusterPart& cluster = broker.cluster;
   page.Gauge("varve_node_info", "Always 1; cluster and node are the labels.", 1,

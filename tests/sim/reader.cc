@@ -6,7 +6,7 @@
 namespace varve::sim {
 namespace {
 
-constexpr Nanos kPatience = 5 * kSecond;
+constexpr Nanos kReaderPatience = 5 * kSecond;
 constexpr std::initializer_list<Reason> kHarmless = {
     Reason::OK,         Reason::OFFSET_NOT_AVAILABLE, Reason::DEADLINE_EXCEEDED,
     Reason::OVERLOADED, Reason::SHUTTING_DOWN,        Reason::STARTING,
@@ -47,7 +47,7 @@ void Reader::Fetch() {
     request.min_bytes = 1 + static_cast<uint32_t>(world_.random->Below(2000));
     request.max_wait_ms = static_cast<uint32_t>(world_.random->Below(300));
   }
-  const auto context = world_.Context(kPatience);
+  const auto context = world_.Context(kReaderPatience);
   auto reply = world_.Expect<server::FetchReply>(
       "fetch", floors.size(), context,
       [this, request, floors](const absl::StatusOr<server::FetchReply>& answer) {
@@ -94,7 +94,7 @@ void Reader::FetchBad() {
   server::FetchRequest request;
   request.partitions.push_back(
       {unknown ? "no-such-topic" : target->topic, target->partition, Offset(int64_t{1} << 40), 0});
-  const auto context = world_.Context(kPatience);
+  const auto context = world_.Context(kReaderPatience);
   auto reply = world_.Expect<server::FetchReply>(
       "fetch bad", unknown, context, [this](const absl::StatusOr<server::FetchReply>& answer) {
         const absl::Status status = answer.ok() ? answer->results.at(0).status : answer.status();
@@ -118,7 +118,7 @@ void Reader::ListOffsets() {
        {server::Position(server::StartPosition{}), server::Position(server::EndPosition{}),
         server::Position(server::TimePosition{time})})
     request.items.push_back({target->topic, target->partition, position});
-  const auto context = world_.Context(kPatience);
+  const auto context = world_.Context(kReaderPatience);
   auto reply = world_.Expect<server::ListOffsetsReply>(
       "list offsets", 0, context,
       [this, floor, time](const absl::StatusOr<server::ListOffsetsReply>& answer) -> uint64_t {
@@ -146,7 +146,7 @@ void Reader::LookAtTopics() {
   const auto at =
       std::next(topics.begin(), static_cast<int64_t>(world_.random->Below(topics.size())));
   const std::string name = at->first;
-  const auto context = world_.Context(kPatience);
+  const auto context = world_.Context(kReaderPatience);
   auto reply = world_.Expect<server::TopicInfo>(
       "get topic", name.size(), context,
       [this, name, before = at->second.state](const absl::StatusOr<server::TopicInfo>& answer) {

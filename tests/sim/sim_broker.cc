@@ -9,7 +9,7 @@
 namespace varve::sim {
 namespace {
 
-constexpr Nanos kPatience = 600 * kSecond;
+constexpr Nanos kBrokerPatience = 600 * kSecond;
 
 }  // namespace
 
@@ -45,7 +45,7 @@ absl::Status SimBroker::Start() {
   broker_ = *std::move(opened);
   std::optional<absl::Status> ready;
   broker_->Start([&ready](absl::Status status) { ready = std::move(status); });
-  if (!scheduler_.RunUntil([&] { return ready.has_value(); }, kPatience))
+  if (!scheduler_.RunUntil([&] { return ready.has_value(); }, kBrokerPatience))
     return MakeError(Reason::INTERNAL, "the broker does not become ready");
   return *ready;
 }
@@ -62,7 +62,7 @@ void SimBroker::Crash(CrashKind kind) {
 absl::Status SimBroker::Stop() {
   std::optional<absl::Status> stopped;
   broker_->Stop([&stopped](absl::Status status) { stopped = std::move(status); });
-  if (!scheduler_.RunUntil([&] { return stopped.has_value(); }, kPatience))
+  if (!scheduler_.RunUntil([&] { return stopped.has_value(); }, kBrokerPatience))
     return MakeError(Reason::INTERNAL, "the broker does not stop");
   return *stopped;
 }

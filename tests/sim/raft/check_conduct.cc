@@ -10,8 +10,6 @@
 namespace varve::raftsim {
 namespace {
 
-// The shortest election timeout of the replicas.
-constexpr uint64_t kLoyalTicks = 10;
 // Twice the longest timeout that is drawn, as after a start, and one more.
 constexpr uint64_t kLongestTimeoutTicks = 41;
 

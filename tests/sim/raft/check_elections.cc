@@ -11,9 +11,6 @@
 namespace varve::raftsim {
 namespace {
 
-// The shortest election timeout of the replicas.
-constexpr uint64_t kLoyalTicks = 10;
-
 class Elections final : public Checker {
  public:
   explicit Elections(const Ledger* ledger) : ledger_(ledger) {}

@@ -16,6 +16,9 @@
 
 namespace varve::raftsim {
 
+// The shortest election timeout of the replicas.
+inline constexpr uint64_t kLoyalTicks = 10;
+
 // One replica, before or after an event.
 struct ReplicaView {
   ReplicaId id;
