@@ -78,6 +78,11 @@ void Partition::ServePiece(const raft::PieceRequest& request) {
                                  request.token, request.from, std::move(entries)});
   };
   if (request.from > through) return answer({});
+  if (request.from < log_->start().index) {
+    // The log that was offered is not there any more: another is to be.
+    raft_->Give(raft::InstallFailed{request.from_replica});
+    return answer({});
+  }
   const size_t most = std::clamp<size_t>(request.max_bytes, 1, 1 * limits::kMiB);
   ++pieces_being_read_;
   log_->Read(request.from, through, most,

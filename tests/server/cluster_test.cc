@@ -123,44 +123,72 @@ TEST(ClusterTest, TheControllersDeathStopsNoTopic) {
 }
 
 // A replica that was away while the log was trimmed gets it as files.
-TEST(ClusterTest, AReplicaBehindTheLogStartIsInstalled) {
-  SimCluster cluster(4, 3);
-  ASSERT_TRUE(cluster.AwaitReady());
-  cluster.scheduler.RunFor(3 * kSecond);
-  CreateTopicRequest request;
-  request.name = "t";
-  request.partitions = 1;
-  request.replication_factor = 3;
-  request.config.segment_bytes = 64 << 10;
-  ASSERT_TRUE(cluster.Ask(*cluster.Controller(), &BrokerService::CreateTopic, request).ok());
-  ASSERT_TRUE(cluster.Append("t", 0, "first").ok());
-  const size_t leader = *cluster.LeaderOf("t", 0);
-  const size_t away = (leader + 1) % 3;
-  cluster.node(away).Crash();
-  for (int i = 0; i < 40; ++i) ASSERT_TRUE(cluster.Append("t", 0, std::string(10'000, 'x')).ok());
-  DeleteRecordsRequest trim;
-  trim.items.push_back({"t", PartitionId(0), Offset{35}});
-  const auto trimmed =
-      cluster.Ask(*cluster.LeaderOf("t", 0), &BrokerService::DeleteRecords, std::move(trim));
-  ASSERT_TRUE(trimmed.ok());
-  ASSERT_TRUE(trimmed->results[0].status.ok()) << trimmed->results[0].status;
-  cluster.scheduler.RunFor(2 * kSecond);
+// One partition, and a broker that was away while 40 records were written and the first deleted.
+class InstallTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(cluster.AwaitReady());
+    cluster.scheduler.RunFor(3 * kSecond);
+    CreateTopicRequest request;
+    request.name = "t";
+    request.partitions = 1;
+    request.replication_factor = 3;
+    request.config.segment_bytes = 64 << 10;
+    ASSERT_TRUE(cluster.Ask(*cluster.Controller(), &BrokerService::CreateTopic, request).ok());
+    ASSERT_TRUE(cluster.Append("t", 0, "first").ok());
+    leader = *cluster.LeaderOf("t", 0);
+    away = (leader + 1) % 3;
+    cluster.node(away).Crash();
+    for (int i = 0; i < 40; ++i) ASSERT_TRUE(cluster.Append("t", 0, std::string(10'000, 'x')).ok());
+    Trim(Offset{35});
+    cluster.scheduler.RunFor(2 * kSecond);
+  }
+  void Trim(Offset before) {
+    DeleteRecordsRequest trim;
+    trim.items.push_back({"t", PartitionId(0), before});
+    const auto trimmed =
+        cluster.Ask(*cluster.LeaderOf("t", 0), &BrokerService::DeleteRecords, std::move(trim));
+    ASSERT_TRUE(trimmed.ok());
+    ASSERT_TRUE(trimmed->results[0].status.ok()) << trimmed->results[0].status;
+  }
+  void ExpectInstalled(Offset wanted_start) {
+    const GroupId group = *cluster.node(away).broker().catalogue().FindGroup("t", PartitionId(0));
+    Offset start, end;
+    for (int wait = 0; wait < 400 && end < Offset{41}; ++wait) {
+      cluster.scheduler.RunFor(50 * kMillisecond);
+      cluster.node(away).broker().partitions().With(group, [&](Partition* partition) {
+        start = partition->log().start().offset;
+        end = partition->log().end().next_offset;
+      });
+    }
+    EXPECT_EQ(end, Offset{41});
+    EXPECT_EQ(start, wanted_start);
+    // It counts: with another one gone it makes the majority.
+    cluster.node((leader + 2) % 3).Crash();
+    EXPECT_TRUE(cluster.Append("t", 0, "last").ok());
+  }
+
+  SimCluster cluster{4, 3};
+  size_t leader = 0, away = 0;
+};
+
+TEST_F(InstallTest, AReplicaBehindTheLogStartIsInstalled) {
   cluster.node(away).Start();
   ASSERT_TRUE(cluster.AwaitReady());
-  const GroupId group = *cluster.node(away).broker().catalogue().FindGroup("t", PartitionId(0));
-  Offset start, end;
-  for (int wait = 0; wait < 200 && end < Offset{41}; ++wait) {
-    cluster.scheduler.RunFor(50 * kMillisecond);
-    cluster.node(away).broker().partitions().With(group, [&](Partition* partition) {
-      start = partition->log().start().offset;
-      end = partition->log().end().next_offset;
-    });
-  }
-  EXPECT_EQ(end, Offset{41});
-  EXPECT_EQ(start, Offset{35});
-  // It counts: with another one gone it makes the majority.
-  cluster.node((leader + 2) % 3).Crash();
-  EXPECT_TRUE(cluster.Append("t", 0, "last").ok());
+  ExpectInstalled(Offset{35});
+}
+
+// What the leader offered first is not there any more when it is asked for.
+TEST_F(InstallTest, ATrimMeanwhileIsFollowedByAnotherOffer) {
+  const NodeId from = cluster.node(leader).id(), to = cluster.node(away).id();
+  cluster.network.CutLane(from, to, raft::Lane::kBulk);
+  cluster.node(away).Start();
+  ASSERT_TRUE(cluster.AwaitReady());
+  cluster.scheduler.RunFor(2 * kSecond);
+  ASSERT_EQ(cluster.LeaderOf("t", 0), leader);
+  Trim(Offset{39});
+  cluster.network.Mend(from, to);
+  ExpectInstalled(Offset{39});
 }
 
 // DESIGN section 6: a wiped disk is a new replica; it does not vote for what it has forgotten.
