@@ -17,6 +17,7 @@ void World::Write(uint32_t /*writer*/) {
     return;
   }
   if (options.trim_one_in > 0 && random->OneIn(options.trim_one_in)) return Trim(*place);
+  if (options.move_one_in > 0 && random->OneIn(options.move_one_in)) return Operate(*place);
   // More than one under way, now and then: their order is not promised.
   if (producing_[*place] < 3) Produce(*place);
 }

@@ -48,6 +48,7 @@ ClusterOptions DrawOptions(uint64_t seed) {
   out.max_value_bytes = OneOf<uint32_t>(*random, {20, 200, 2000});
   out.topic_change_one_in = OneOf<uint32_t>(*random, {0, 100, 400});
   out.trim_one_in = OneOf<uint32_t>(*random, {0, 0, 60, 300});
+  out.move_one_in = OneOf<uint32_t>(*random, {0, 30, 100, 400});
   out.node.shards = 1 + static_cast<uint32_t>(random->Below(2));
   out.node.directory = DrawDirectory(*random);
   return out;

@@ -29,6 +29,7 @@ struct ClusterOptions {
   uint32_t max_value_bytes = 200;
   uint32_t topic_change_one_in = 0;  // of the writers' actions; 0: topics stay
   uint32_t trim_one_in = 0;          // of the writers' actions: delete-records
+  uint32_t move_one_in = 0;          // of the writers' actions: replicas, leaders and partitions
   sim::SimNetworkOptions links;
   server::SimNodeOptions node;
 };

@@ -57,7 +57,7 @@ void Simulation::Finish() {
     size_t without = world_.random->Below(world_.cluster.size());
     for (size_t i = 0; i < world_.cluster.size(); ++i)
       if (storm_.wiped(i)) without = i;
-    judge_.CheckSurvives(without, 20 * kSecond);
+    judge_.CheckSurvives(without);
     if (!judge_.AwaitSettled(kPatience)) return;
   }
   checker_.Look();
@@ -89,6 +89,7 @@ RunResult Simulation::Result() {
   out.elections = checker_.elections();
   out.packets = world_.cluster.network.stats().packets;
   out.topics = world_.topics.size();
+  out.moves = world_.moves;
   out.faults = storm_.counts();
   out.simulated = scheduler.Now() - MonoTime{kSecond};
   out.violations = world_.oracle.violations();
@@ -110,6 +111,7 @@ void RunResult::Add(const RunResult& other) {
   elections += other.elections;
   packets += other.packets;
   topics += other.topics;
+  moves += other.moves;
   for (size_t i = 0; i < kFaultKinds; ++i) faults[i] += other.faults[i];
   simulated += other.simulated;
 }
@@ -120,7 +122,7 @@ std::string RunResult::Summary() const {
              operations, " requests; batches: ", sent, " sent, ", acknowledged, " acknowledged, ",
              refused, " refused, ", unknown, " unknown; ", found, " records judged, ", compared,
              " entries compared, ", looks, " replicas looked at, ", elections, " leaderships, ",
-             topics, " topics; faults:");
+             topics, " topics, ", moves, " moves; faults:");
   for (size_t i = 0; i < kFaultKinds; ++i)
     if (faults[i] > 0) out += StrCat(" ", kFaultNames[i], " ", faults[i], ",");
   return out;

@@ -15,7 +15,7 @@ struct RunResult {
   uint64_t hash = 0;  // of every request, answer, packet, disk operation, timer and task
   uint64_t events = 0, operations = 0;
   uint64_t sent = 0, acknowledged = 0, refused = 0, unknown = 0, found = 0;
-  uint64_t looks = 0, compared = 0, elections = 0, packets = 0, topics = 0;
+  uint64_t looks = 0, compared = 0, elections = 0, packets = 0, topics = 0, moves = 0;
   std::array<uint64_t, kFaultKinds> faults{};
   Nanos simulated = 0;
   std::vector<std::string> violations;  // the first ones

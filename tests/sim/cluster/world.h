@@ -38,6 +38,7 @@ class World {
   // Several brokers vote on metadata: before, the disk of the only one must not be lost.
   bool formed = false;
   uint64_t operations = 0;
+  uint64_t moves = 0;  // that were decided
 
   // Something that a client did or was told: part of the hash.
   void Note(std::string_view what, uint64_t detail) { cluster.scheduler.Trace(what, detail); }
@@ -107,6 +108,12 @@ class World {
   void Read(Reader& reader);
   void TakeRead(Reader& reader, const Place& place, size_t node, const server::FetchResult& result);
   void TendTopics();
+  // moves.cc
+  void Operate(const Place& place);
+  std::vector<NodeId> AnyNodes(size_t count);
+  void Move(const Place& place);
+  void Transfer(const Place& place);
+  void AddPartition(const std::string& topic);
 
   std::map<uint64_t, Request> requests_;
   uint64_t last_request_ = 0;
