@@ -154,8 +154,8 @@ void Judge::CheckCalm() {
       if (replicas[i].term != at->second[i].term)
         world_.oracle.Violate("group ", group, ": broker ", replicas[i].node + 1,
                               " went from term ", replicas[i].term, " to ", at->second[i].term,
-                              " while nothing happened: first ", replicas[i].leader,
-                              " led, then ", at->second[i].leader);
+                              " while nothing happened: first ", replicas[i].leader, " led, then ",
+                              at->second[i].leader);
   }
 }
 
@@ -172,8 +172,7 @@ void Judge::CheckSurvives(size_t without) {
     });
   };
   // Writers choose at random: so long that hardly ever one is not chosen at all.
-  const Nanos limit =
-      20 * kSecond + 30 * world_.options.think * static_cast<Nanos>(places.size());
+  const Nanos limit = 20 * kSecond + 30 * world_.options.think * static_cast<Nanos>(places.size());
   const MonoTime end = world_.Now() + limit;
   while (world_.Now() < end && !world_.oracle.broken() && !done())
     world_.cluster.scheduler.RunFor(100 * kMillisecond);
