@@ -191,7 +191,14 @@ void Formation::OnJoined(absl::StatusOr<JoinReply> reply, int redirects) {
     return std::exchange(done_, nullptr)(MakeError(
         Reason::FOREIGN_DIRECTORY, "the brokers of bootstrap.nodes are cluster ",
         reply->cluster.ToString(), ", and this one belongs to ", options_.cluster.ToString()));
-  Formed formed{false, reply->cluster, reply->metadata_epoch, std::move(reply->brokers),
+  // The seeds too: by the time that this broker is heard, others may lead than were in the cluster.
+  std::vector<BrokerInfo> known = BrokersOf(options_.seeds);
+  std::erase_if(known, [&](const BrokerInfo& seed) {
+    return std::any_of(reply->brokers.begin(), reply->brokers.end(),
+                       [&](const BrokerInfo& broker) { return broker.node == seed.node; });
+  });
+  known.insert(known.end(), reply->brokers.begin(), reply->brokers.end());
+  Formed formed{false, reply->cluster, reply->metadata_epoch, std::move(known),
                 reply->recovery_number};
   std::exchange(done_, nullptr)(std::move(formed));
 }

@@ -53,8 +53,8 @@ struct Formed {
   bool founds = false;
   ClusterId cluster;  // of a cluster that was joined
   ReplicaEpoch metadata_epoch{1};
-  std::vector<BrokerInfo> known;
-  uint64_t recovery_number = 0;  // of the cluster
+  std::vector<BrokerInfo> known;  // those in the cluster, and the seeds
+  uint64_t recovery_number = 0;   // of the cluster
 };
 
 // DESIGN section 6: without seeds a node founds a cluster by itself. With seeds only the first of

@@ -66,5 +66,19 @@ TEST(ClusterSim, ABrokerThatDiedBeforeItHeardOfTheMetadataComesBack) {
   EXPECT_TRUE(cluster.AwaitReady());
 }
 
+// Whoever let it in is gone when it can be reached: it finds those who lead now through the seeds.
+TEST(ClusterSim, ABrokerThatWasLetInByOneThatIsGoneFindsTheOthers) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {  // they enter in different orders
+    server::SimCluster cluster(seed, 4);
+    cluster.network.Isolate(NodeId{2}, cluster.Ids());
+    cluster.scheduler.RunFor(5 * kSecond);
+    for (const size_t i : {0, 2, 3}) ASSERT_TRUE(cluster.node(i).ready());
+    ASSERT_TRUE(cluster.node(1).has_broker() && !cluster.node(1).ready());
+    cluster.node(0).Crash();
+    cluster.network.Heal();
+    EXPECT_TRUE(cluster.AwaitReady()) << "seed " << seed;
+  }
+}
+
 }  // namespace
 }  // namespace varve::clustersim
