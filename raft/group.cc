@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/check.h"
+#include "raft/shell/shell_defect.h"
 
 namespace varve::raft {
 namespace {
@@ -89,7 +90,8 @@ ProposalId Group::Propose(FrameBuffer payload, EntryKind kind, uint32_t records,
 void Group::Receive(std::vector<Message> messages) {
   if (stopped_ || !started_) return;
   for (Message& message : messages) {
-    if (message.from.node == lost_node_ && clock_.Now() < deaf_until_) {
+    const bool deaf = clock_.Now() < deaf_until_ || Planted(ShellDefect::kDeafForEver);
+    if (message.from.node == lost_node_ && deaf) {
       watch_.OnDeafMessage();
       continue;
     }
@@ -183,6 +185,10 @@ void Group::WriteToLog(DiskOperation operation) {
                term = operation.term](const absl::Status& status) {
     if (const auto group = self.lock()) (*group)->OnWritten(sequence, term, status);
   };
+  if (!operation.install && Planted(ShellDefect::kWriteCountsAtOnce)) {
+    shard_.Post([done] { done(absl::OkStatus()); });
+    return log_.Write(std::move(operation.write), [](const absl::Status&) {});
+  }
   if (operation.install)
     return log_.Install(*operation.install, std::move(operation.write), std::move(done));
   log_.Write(std::move(operation.write), std::move(done));
@@ -226,7 +232,7 @@ void Group::TellLeadership() {
     for (const auto& [id, follower] : core_.followers()) now->followers.push_back(id.node);
     now->quiet = quiet_ticks_ >= kQuietTicks && !now->followers.empty();
   }
-  if (now == told_) return;
+  if (now == told_ || (!now && Planted(ShellDefect::kVouchesForLostGroup))) return;
   told_ = now;
   peers_->SetLeadership(group_, std::move(now));
 }
@@ -240,7 +246,7 @@ void Group::FallAsleepIfQuiet() {
 }
 
 void Group::Wake() {
-  asleep_ = false;
+  if (!Planted(ShellDefect::kNeverWakes)) asleep_ = false;
   quiet_ticks_ = 0;
 }
 
@@ -258,7 +264,8 @@ void Group::Hear(const PeerNews& news) {
       vouched_ = news;
       return;
     case PeerNews::Kind::kUnvouched:
-      if (vouched_ && vouched_->node == news.node) vouched_.reset();
+      if (vouched_ && vouched_->node == news.node && !Planted(ShellDefect::kUnvouchedForgotten))
+        vouched_.reset();
       break;
     case PeerNews::Kind::kAllKnow:
       if (!told_ || !told_->quiet || told_->term != news.term || !core_.quiet()) return;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "raft/shell/shell_defect.h"
+
 namespace varve::raft {
 
 PeerHub::PeerHub(PeerHubOptions options, Transport& transport, GroupRouter& router,
@@ -163,7 +165,8 @@ void PeerHub::OnReady(NodeId to, Lane lane) {
     const auto at = peers_.find(to);
     if (at == peers_.end()) return;
     LaneState& state = at->second.lanes[static_cast<size_t>(lane)];
-    const bool was_up = std::exchange(state.up, true);
+    const bool was_up = std::exchange(
+        state.up, !Planted(ShellDefect::kLaneStaysDown) || state.sent_at == MonoTime{});
     state.ready = true;
     at->second.lost = false;
     // Entries that took long were taken all the same: their leader is not to give up on them.

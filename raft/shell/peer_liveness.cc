@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "raft/shell/peer_hub.h"
+#include "raft/shell/shell_defect.h"
 
 namespace varve::raft {
 
@@ -35,7 +36,8 @@ void PeerHub::OnHeartbeat(NodeId from, const NodeHeartbeat& heartbeat) {
   ++stats_.heartbeats_in;
   peer.last_heard = clock_.Now();
   peer.clock_ahead_ms = heartbeat.clock - clock_.Wall();
-  if (heartbeat.newest.process_epoch > before.process_epoch) {
+  if (heartbeat.newest.process_epoch > before.process_epoch &&
+      !Planted(ShellDefect::kRestartUnnoticed)) {
     // Started anew: it forgot what was not durable, and follows nobody yet.
     WakeGroupsOf(from, peer);
     peer.acked = 0;

@@ -7,6 +7,7 @@
 #include "common/error.h"
 #include "common/limits.h"
 #include "common/record_batch.h"
+#include "server/defect.h"
 #include "server/metadata/topic_settings.h"
 #include "varve/state/v1/metadata.pb.h"
 
@@ -278,7 +279,8 @@ Placement Controller::PlacementHere(const TopicEntry& topic, const PartitionPlac
   place.options.goal = {p.goal(), !p.leaving.empty()};
   place.options.leads_first = mine == p.replicas.front();
   place.create =
-      p.OnNode(mine.replica.node) == &mine && mine.broker_epoch == metadata_.self().epoch;
+      p.OnNode(mine.replica.node) == &mine &&
+      (mine.broker_epoch == metadata_.self().epoch || Planted(Defect::kAnyDirectoryBegins));
   if (std::find(p.founders.begin(), p.founders.end(), mine.replica) == p.founders.end())
     return place;
   place.bootstrap.emplace();

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/defect.h"
+
 namespace varve::server {
 namespace {
 
@@ -39,7 +41,7 @@ Configuration WithVoters(Configuration next, Replicas voters) {
   Replicas changed;
   std::set_symmetric_difference(next.voters.begin(), next.voters.end(), voters.begin(),
                                 voters.end(), std::back_inserter(changed));
-  if (changed.size() > 1) {
+  if (changed.size() > 1 && !Planted(Defect::kJointLeftOut)) {
     next.outgoing = next.voters;
     next.auto_leave = true;
   }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "server/defect.h"
+
 namespace varve::server {
 namespace {
 
@@ -23,7 +25,7 @@ bool IsOfFormerDirectory(const PlacedReplica& placed, const Brokers& brokers) {
 // Gives the goal's replica on the node another epoch.
 void BeginAnew(NodeId node, const Brokers& brokers, PartitionPlacement* placement) {
   for (PlacedReplica& placed : placement->replicas) {
-    if (placed.replica.node != node) continue;
+    if (placed.replica.node != node || Planted(Defect::kWipedKeepsEpoch)) continue;
     placement->leaving.push_back(placed);
     placed = NewReplica(node, brokers, placement);
   }
@@ -90,7 +92,9 @@ PartitionPlacement WithReplicasOn(PartitionPlacement now, const std::vector<Node
     }
   }
   for (const PlacedReplica& placed : now.replicas)
-    if (std::find(goal.begin(), goal.end(), placed) == goal.end()) now.leaving.push_back(placed);
+    if (std::find(goal.begin(), goal.end(), placed) == goal.end() &&
+        !Planted(Defect::kLeavingForgotten))
+      now.leaving.push_back(placed);
   now.replicas = std::move(goal);
   return now;
 }

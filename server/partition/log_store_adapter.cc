@@ -1,6 +1,7 @@
 #include "server/partition/log_store_adapter.h"
 
 #include "common/error.h"
+#include "server/defect.h"
 
 namespace varve::server {
 
@@ -22,6 +23,8 @@ void LogStoreAdapter::Install(const raft::InstallPoint& point, LogWrite write, D
 }
 
 void LogStoreAdapter::Submit(Waiting next) {
+  if (Planted(Defect::kWritesOvertake) && !next.install && next.write.received_bytes == 0)
+    return log_.Write(std::move(next.write), std::move(next.done));
   waiting_.push_back(std::move(next));
   WriteWaiting();
 }
@@ -47,7 +50,7 @@ bool LogStoreAdapter::HasRoomFor(size_t bytes) {
     shard.Post([self] {
       if (*self == nullptr) return;
       (*self)->room_requested_ = false;
-      (*self)->WriteWaiting();
+      if (!Planted(Defect::kRoomNotAsked)) (*self)->WriteWaiting();
     });
   });
   room_requested_ = !granted;

@@ -7,6 +7,7 @@
 #include "common/error.h"
 #include "common/limits.h"
 #include "raft/core/quorum.h"
+#include "server/defect.h"
 
 namespace varve::server {
 
@@ -166,7 +167,11 @@ void Partition::BeginSegment() {
 }
 
 void Partition::OnProposal(raft::ProposalResult result) {
-  if (std::holds_alternative<raft::ProposalAccepted>(result.result)) return;
+  if (const auto* accepted = std::get_if<raft::ProposalAccepted>(&result.result)) {
+    if (!Planted(Defect::kAcknowledgedWhenAccepted)) return;
+    result.result =
+        raft::ProposalCommitted{accepted->index, accepted->base_offset, accepted->append_time};
+  }
   if (auto trim = trims_.extract(result.id); !trim.empty())
     return FinishTrim(std::move(trim.mapped()), result);
   if (retention_trim_ == result.id) {
@@ -194,14 +199,16 @@ void Partition::OnProposal(raft::ProposalResult result) {
                  AppendOutcome{committed->base_offset, committed->append_time, leader_epoch()});
   }
   if (refused != nullptr) {
-    directory_.ReturnDirty(dirty_bytes);  // it never reached the log
+    // It never reached the log.
+    if (!Planted(Defect::kRoomNotReturned)) directory_.ReturnDirty(dirty_bytes);
     if (refused->reason == Reason::NOT_LEADER || refused->reason == Reason::LEADER_UNKNOWN)
       return Reply(std::move(done), view_.NotLeader(options_.group));
     return Reply(std::move(done),
                  MakeError(refused->reason, "partition group ", options_.group,
                            " refused the batch: ", InfoOf(refused->reason).advice));
   }
-  if (std::holds_alternative<raft::ProposalLost>(result.result))
+  if (std::holds_alternative<raft::ProposalLost>(result.result) ||
+      Planted(Defect::kUnknownTakenForLost))
     return Reply(std::move(done), MakeError(Reason::PROPOSAL_LOST, "another leader took over"));
   const absl::Status health = directory_.health();
   Reply(std::move(done),
@@ -289,7 +296,8 @@ absl::Status Partition::WhyNotServing() const {
 
 bool Partition::serving() const { return !stopped_ && raft_->core().leadership_confirmed(); }
 LogBounds Partition::bounds() const {
-  const Offset high_watermark = raft_->core().high_watermark();
+  const Offset high_watermark =
+      Planted(Defect::kReadsUncommitted) ? log_->end().next_offset : raft_->core().high_watermark();
   return {log_->start().offset, high_watermark, high_watermark};
 }
 Term Partition::leader_epoch() const { return raft_->core().term(); }
@@ -300,7 +308,10 @@ NodeId Partition::leader() const {
   return known == NodeId{} && !log_->suspicion().ok() ? options_.self.node : known;
 }
 Index Partition::commit_index() const { return raft_->core().commit_index(); }
-Index Partition::foldable_index() const { return std::min(commit_index(), log_->durable_index()); }
+Index Partition::foldable_index() const {
+  if (Planted(Defect::kFoldsUndurable)) return commit_index();
+  return std::min(commit_index(), log_->durable_index());
+}
 
 // --- Reads
 // ----------------------------------------------------------------------------------------
@@ -317,7 +328,7 @@ absl::Status Partition::CheckReadable(Offset from) const {
   // Of a suspect replica nobody knows how far the log went.
   if (!log_->suspicion().ok())
     return from < now.high_watermark ? absl::OkStatus() : log_->suspicion();
-  if (!serving()) return WhyNotServing();
+  if (!serving() && !Planted(Defect::kReadsBeforeConfirmed)) return WhyNotServing();
   if (from > now.high_watermark)
     return MakeError(Reason::OFFSET_OUT_OF_RANGE, "offset ", from, " is beyond the high watermark ",
                      now.high_watermark);
@@ -337,7 +348,8 @@ void Partition::Read(Offset from, size_t max_bytes, ReadDone done) {
   }
   const uint64_t read = ++last_read_;
   reads_.emplace(read, std::move(done));
-  log_->ReadOffset(from, commit_index(), max_bytes,
+  const Index last = Planted(Defect::kReadsUncommitted) ? log_->end().last_index : commit_index();
+  log_->ReadOffset(from, last, max_bytes,
                    [self = self_, read, from](absl::StatusOr<storage::ReadResult> result) {
                      if (*self != nullptr) (*self)->FinishRead(read, from, std::move(result));
                    });

@@ -4,6 +4,7 @@
 
 #include "common/check.h"
 #include "common/error.h"
+#include "server/defect.h"
 
 namespace varve::server {
 
@@ -162,8 +163,10 @@ void PartitionHost::Remove(GroupId group, ReplicaEpoch through,
 void PartitionHost::RemoveOnShard(Shard& shard, GroupId group, ReplicaEpoch through,
                                   absl::AnyInvocable<void(absl::Status)> done) {
   if (stopping_.load()) return done(MakeError(Reason::SHUTTING_DOWN, "the broker is stopping"));
-  if (const Partition* open = Find(group); open != nullptr && open->self().epoch > through)
+  if (const Partition* open = Find(group);
+      open != nullptr && open->self().epoch > through && !Planted(Defect::kRemovalUnchecked))
     return done(absl::OkStatus());
+  if (Planted(Defect::kRemovedDataKept)) return done(absl::OkStatus());
   if (!ClosePartition(shard, group)) {
     auto log = directory_.OpenLog(group, *shard.executor);
     if (!log.ok()) return done(absl::IsNotFound(log.status()) ? absl::OkStatus() : log.status());

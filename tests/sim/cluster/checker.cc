@@ -60,6 +60,10 @@ void Checker::LookAt(size_t i, const server::Partition& partition) {
       configurations.committed.configuration.voters.size() >= 3)
     world_.formed = true;
   const Index commit = core.commit_index();
+  if (partition.log().commit_index() > commit)
+    world_.oracle.Violate("group ", partition.group(), ": broker ", i + 1,
+                          " has written down that index ", partition.log().commit_index(),
+                          " is committed, and knows it of ", commit);
   if (const auto term = partition.log().TermAt(commit); term && commit > Index{}) {
     const auto [at, added] =
         group.committed.emplace(commit, Committed{*term, core.high_watermark(), i});

@@ -101,6 +101,10 @@ std::string Judge::Unsettled() {
       return StrCat("broker ", i + 1,
                     " does not serve: ", MessageOf(world_.cluster.node(i).failure()),
                     "; it waits for ", world_.cluster.node(i).waits_for());
+  // Until then leaders may be handed over.
+  for (size_t i = 0; i < world_.cluster.size(); ++i)
+    if (!world_.cluster.node(i).broker().partitions().clock_watch().AdmitData().ok())
+      return StrCat("broker ", i + 1, " doubts its clock");
   std::set<std::string> wanted;
   for (const auto& [name, topic] : world_.topics) {
     if (topic.state == KnownTopic::State::kExists) wanted.insert(name);
@@ -144,6 +148,10 @@ void Judge::CheckCalm() {
   const Replicas before = Gather();
   world_.cluster.scheduler.RunFor(8 * kSecond);
   const Replicas after = Gather();
+  // Longer than any sync interval: whatever was reserved lies in segments, or was given back.
+  for (size_t i = 0; i < world_.cluster.size(); ++i)
+    if (const size_t dirty = world_.cluster.node(i).broker().directory().dirty_bytes(); dirty > 0)
+      world_.oracle.Violate("broker ", i + 1, " counts ", dirty, " dirty bytes while it rests");
   for (const auto& [group, replicas] : before) {
     const auto at = after.find(group);
     if (at == after.end() || at->second.size() != replicas.size()) {

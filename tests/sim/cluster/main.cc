@@ -2,18 +2,22 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
+#include <string>
 #include <string_view>
 
+#include "tests/sim/cluster/defects.h"
 #include "tests/sim/cluster/runner.h"
 
 namespace varve::clustersim {
 namespace {
 
 constexpr const char* kUsage =
-    "usage: varve-sim --seed N [--report COUNT] [--hash] [--speed]\n"
+    "usage: varve-sim --seed N [--report COUNT] [--hash] [--speed] [--defect NAME]\n"
     "  --report COUNT  run COUNT seeds from N on and print what they reached\n"
     "  --hash          print the hash of the run and no more\n"
-    "  --speed         a run without faults, three brokers and eight partitions\n";
+    "  --speed         a run without faults, three brokers and eight partitions\n"
+    "  --defect NAME   of a broker that is wrong in this way; `--defect list` names them\n";
 
 void Tell(uint64_t seed, const RunResult& result) {
   for (const std::string& violation : result.violations)
@@ -21,7 +25,14 @@ void Tell(uint64_t seed, const RunResult& result) {
   std::fflush(stdout);
 }
 
+int ListDefects(std::string_view name) {
+  for (const ClusterDefect& defect : ClusterDefects())
+    std::printf("%s\n", std::string(defect.name).c_str());
+  return name == "list" ? 0 : 2;
+}
+
 int Main(int argc, char** argv) {
+  const ClusterDefect* defect = nullptr;
   uint64_t seed = 0, report = 1;
   bool hash = false, speed = false;
   for (int i = 1; i < argc; ++i) {
@@ -30,6 +41,9 @@ int Main(int argc, char** argv) {
       hash = true;
     } else if (flag == "--speed") {
       speed = true;
+    } else if (flag == "--defect" && i + 1 < argc) {
+      defect = DefectNamed(argv[++i]);
+      if (defect == nullptr) return ListDefects(argv[i]);
     } else if (flag == "--seed" && i + 1 < argc) {
       seed = std::strtoull(argv[++i], nullptr, 10);
     } else if (flag == "--report" && i + 1 < argc) {
@@ -39,6 +53,8 @@ int Main(int argc, char** argv) {
       return 2;
     }
   }
+  std::optional<PlantedDefect> planted;
+  if (defect != nullptr) planted.emplace(*defect);
   RunResult total;
   uint64_t failed = 0;
   const auto began = std::chrono::steady_clock::now();

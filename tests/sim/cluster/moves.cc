@@ -34,10 +34,16 @@ void World::Move(const Place& place) {
   Note("move", request.nodes.front().value());
   Call<server::MovePartitionReply>(
       node, &BrokerService::MovePartition, std::move(request),
-      [this, node](const absl::StatusOr<server::MovePartitionReply>& reply) {
+      [this, node, place](const absl::StatusOr<server::MovePartitionReply>& reply) {
         Note("moved", static_cast<uint64_t>(ReasonOf(reply.status())));
         Learn("", node, reply.status());
-        moves += reply.ok() ? 1 : 0;
+        if (!reply.ok()) return;
+        ++moves;
+        // Of two minds, now and then, while the first decision is being carried out.
+        if (!random->OneIn(3)) return;
+        executor->RunAt(Now() + static_cast<Nanos>(random->Below(kSecond)), [this, place] {
+          if (working_) Move(place);
+        });
       });
 }
 

@@ -31,7 +31,7 @@ ClusterOptions DrawOptions(uint64_t seed) {
   const auto random = SeededRandom(seed * 2 + 1);
   ClusterOptions out;
   out.seed = seed;
-  out.brokers = OneOf<uint32_t>(*random, {3, 3, 3, 4, 5});
+  out.brokers = OneOf<uint32_t>(*random, {3, 3, 4, 4, 5});
   out.topics = 1 + static_cast<uint32_t>(random->Below(3));
   out.partitions = 1 + static_cast<uint32_t>(random->Below(4));
   out.replicas = 3;
@@ -47,8 +47,8 @@ ClusterOptions DrawOptions(uint64_t seed) {
   out.max_batch_records = OneOf<uint32_t>(*random, {1, 4, 16});
   out.max_value_bytes = OneOf<uint32_t>(*random, {20, 200, 2000});
   out.topic_change_one_in = OneOf<uint32_t>(*random, {0, 100, 400});
-  out.trim_one_in = OneOf<uint32_t>(*random, {0, 0, 60, 300});
-  out.move_one_in = OneOf<uint32_t>(*random, {0, 30, 100, 400});
+  out.trim_one_in = OneOf<uint32_t>(*random, {0, 0, 10, 60, 300});
+  out.move_one_in = OneOf<uint32_t>(*random, {0, 8, 30, 100, 400});
   out.node.shards = 1 + static_cast<uint32_t>(random->Below(2));
   out.node.directory = DrawDirectory(*random);
   return out;
