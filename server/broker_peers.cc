@@ -6,6 +6,7 @@
 #include "common/error.h"
 #include "common/error_detail.h"
 #include "server/mark_note.h"
+#include "server/metadata/formation.h"
 
 namespace varve::server {
 namespace {
@@ -228,20 +229,21 @@ void BrokerPeers::ArmRegistration(Nanos wait) {
 }
 
 // A controller registers itself; everybody else asks it, whenever its place may have changed. When
-// all others are silent it may be that they do not know this broker any more.
+// all others are silent it may be that they do not know this broker any more; and a controller that
+// entered while this one was away cannot be answered before its address is known.
 void BrokerPeers::Register() {
-  const bool cut_off = HearsNobody();
-  if (parts_.view.FindBroker(parts_.self.node) == parts_.self && !cut_off)
+  const bool lost = HearsNobody() || !KnowsController();
+  if (parts_.view.FindBroker(parts_.self.node) == parts_.self && !lost)
     return ArmRegistration(kSilenceInterval);
-  const std::string address = RegistrarAddress(cut_off);
+  const std::string address = RegistrarAddress(lost);
   if (address.empty()) return ArmRegistration(kRegistrationInterval);
-  parts_.client.Join(address, JoinRequest{parts_.self}, kJoinTimeout,
-                     [self = self_, &home = parts_.host.ShardOf(kMetadataGroup)](
-                         const absl::StatusOr<JoinReply>& reply) {
-                       home.Post([self, status = reply.status()] {
-                         if (*self != nullptr) (*self)->OnRegistered(status);
-                       });
-                     });
+  parts_.client.Join(
+      address, JoinRequest{parts_.self}, kJoinTimeout,
+      [self = self_, &home = parts_.host.ShardOf(kMetadataGroup)](absl::StatusOr<JoinReply> reply) {
+        home.Post([self, reply = std::move(reply)] {
+          if (*self != nullptr) (*self)->OnRegistered(reply);
+        });
+      });
 }
 
 bool BrokerPeers::HearsNobody() const {
@@ -252,12 +254,18 @@ bool BrokerPeers::HearsNobody() const {
          });
 }
 
-// The controller's; when nobody is heard, that of one broker after the other, and of whom they
-// name.
-std::string BrokerPeers::RegistrarAddress(bool cut_off) {
+// Whether the metadata names the broker that leads it, as far as somebody does.
+bool BrokerPeers::KnowsController() const {
+  const auto leader = parts_.view.LeaderOf(kMetadataGroup);
+  return !leader || parts_.view.FindBroker(leader->node).has_value();
+}
+
+// The controller's; of one broker after the other while it is not known, and of whom they name.
+std::string BrokerPeers::RegistrarAddress(bool lost) {
   if (!redirect_.empty()) return std::exchange(redirect_, {});
-  if (cut_off) {
-    const std::vector<BrokerInfo> brokers = parts_.view.brokers();
+  if (lost) {
+    const std::vector<BrokerInfo> brokers = MergedBrokers(parts_.known, parts_.view.brokers());
+    if (brokers.empty()) return {};
     const BrokerInfo& next = brokers[asked_++ % brokers.size()];
     return next.node == parts_.self.node ? std::string() : next.peer_address;
   }
@@ -267,7 +275,13 @@ std::string BrokerPeers::RegistrarAddress(bool cut_off) {
   return controller->peer_address;
 }
 
-void BrokerPeers::OnRegistered(const absl::Status& status) {
+// Those that the controller names are connected to until the metadata comes.
+void BrokerPeers::OnRegistered(const absl::StatusOr<JoinReply>& reply) {
+  const absl::Status& status = reply.status();
+  if (reply.ok()) {
+    parts_.known = reply->brokers;
+    UpdatePeers();
+  }
   const bool left = !status.ok() && ReasonOf(status) == Reason::BROKER_LEFT;
   if (left && parts_.on_left) parts_.on_left();
   if (!status.ok() && ReasonOf(status) == Reason::NOT_LEADER)

@@ -33,7 +33,8 @@ struct BrokerPeersParts {
   // The controller, on the metadata partition's shard; null before the broker is ready.
   std::function<Controller*()> controller;
   BrokerInfo self;
-  // Brokers to begin with, until the metadata names them.
+  // Brokers to begin with, until the metadata names them. From Start on of the metadata
+  // partition's shard.
   std::vector<BrokerInfo> known;
   // For the log: why this directory, or another node's, is found to be a restored image.
   std::function<void(NodeId node, const std::string& why)> report_image;
@@ -80,8 +81,9 @@ class BrokerPeers final : public PeerService, private raft::PeerHubListener {
   void ArmRegistration(Nanos wait);
   void Register();
   [[nodiscard]] bool HearsNobody() const;
-  [[nodiscard]] std::string RegistrarAddress(bool cut_off);
-  void OnRegistered(const absl::Status& status);
+  [[nodiscard]] bool KnowsController() const;
+  [[nodiscard]] std::string RegistrarAddress(bool lost);
+  void OnRegistered(const absl::StatusOr<JoinReply>& reply);
 
   BrokerPeersParts parts_;
   raft::PeerHub hub_;

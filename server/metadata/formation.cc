@@ -95,6 +95,21 @@ std::vector<BrokerInfo> BrokersOf(const std::vector<SeedNode>& seeds) {
   return out;
 }
 
+std::vector<BrokerInfo> MergedBrokers(std::vector<BrokerInfo> known,
+                                      const std::vector<BrokerInfo>& newer) {
+  for (const BrokerInfo& broker : newer) {
+    const auto at = std::find_if(known.begin(), known.end(), [&](const BrokerInfo& other) {
+      return other.node == broker.node;
+    });
+    if (at == known.end()) {
+      known.push_back(broker);
+    } else {
+      *at = broker;
+    }
+  }
+  return known;
+}
+
 Formation::Formation(FormationOptions options, PeerClient& client, Executor& home,
                      const Clock& clock)
     : options_(std::move(options)),
@@ -192,14 +207,8 @@ void Formation::OnJoined(absl::StatusOr<JoinReply> reply, int redirects) {
         Reason::FOREIGN_DIRECTORY, "the brokers of bootstrap.nodes are cluster ",
         reply->cluster.ToString(), ", and this one belongs to ", options_.cluster.ToString()));
   // The seeds too: by the time that this broker is heard, others may lead than were in the cluster.
-  std::vector<BrokerInfo> known = BrokersOf(options_.seeds);
-  std::erase_if(known, [&](const BrokerInfo& seed) {
-    return std::any_of(reply->brokers.begin(), reply->brokers.end(),
-                       [&](const BrokerInfo& broker) { return broker.node == seed.node; });
-  });
-  known.insert(known.end(), reply->brokers.begin(), reply->brokers.end());
-  Formed formed{false, reply->cluster, reply->metadata_epoch, std::move(known),
-                reply->recovery_number};
+  Formed formed{false, reply->cluster, reply->metadata_epoch,
+                MergedBrokers(BrokersOf(options_.seeds), reply->brokers), reply->recovery_number};
   std::exchange(done_, nullptr)(std::move(formed));
 }
 

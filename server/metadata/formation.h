@@ -29,6 +29,9 @@ absl::StatusOr<std::vector<SeedNode>> ParseSeeds(std::string_view text);
 // The seeds as brokers to connect to, until the metadata names those that there are. Also for a
 // directory that is in its cluster: its process may have died before it heard of any of it.
 std::vector<BrokerInfo> BrokersOf(const std::vector<SeedNode>& seeds);
+// Each node once; what `newer` says of it counts.
+std::vector<BrokerInfo> MergedBrokers(std::vector<BrokerInfo> known,
+                                      const std::vector<BrokerInfo>& newer);
 
 // Whether a directory of the cluster `ours` may start among these brokers: FOREIGN_CLUSTER when one
 // of them belongs to another cluster and none to ours. OK also when nobody answers in time: then

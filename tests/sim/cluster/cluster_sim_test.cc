@@ -51,34 +51,5 @@ TEST(ClusterSim, ManySeeds) {
   EXPECT_GT(sum.compared, runs * 50);
 }
 
-// It knows of nobody but its seeds: without them it would never answer its leader.
-TEST(ClusterSim, ABrokerThatDiedBeforeItHeardOfTheMetadataComesBack) {
-  server::SimCluster cluster(1, 3);
-  cluster.network.Isolate(NodeId{3}, cluster.Ids());
-  const auto entered = [&] {
-    return cluster.node(2).has_broker() && cluster.node(2).broker().in_cluster();
-  };
-  for (int wait = 0; wait < 2'000 && !entered(); ++wait) cluster.scheduler.RunFor(kMillisecond);
-  ASSERT_TRUE(entered());
-  cluster.node(2).Crash();
-  cluster.network.Heal();
-  cluster.node(2).Start();
-  EXPECT_TRUE(cluster.AwaitReady());
-}
-
-// Whoever let it in is gone when it can be reached: it finds those who lead now through the seeds.
-TEST(ClusterSim, ABrokerThatWasLetInByOneThatIsGoneFindsTheOthers) {
-  for (uint64_t seed = 1; seed <= 20; ++seed) {  // they enter in different orders
-    server::SimCluster cluster(seed, 4);
-    cluster.network.Isolate(NodeId{2}, cluster.Ids());
-    cluster.scheduler.RunFor(5 * kSecond);
-    for (const size_t i : {0, 2, 3}) ASSERT_TRUE(cluster.node(i).ready());
-    ASSERT_TRUE(cluster.node(1).has_broker() && !cluster.node(1).ready());
-    cluster.node(0).Crash();
-    cluster.network.Heal();
-    EXPECT_TRUE(cluster.AwaitReady()) << "seed " << seed;
-  }
-}
-
 }  // namespace
 }  // namespace varve::clustersim
