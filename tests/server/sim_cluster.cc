@@ -214,11 +214,16 @@ void SimNode::Thaw() {
 }
 
 void SimNode::Stop() {
+  const absl::Status stopped = TryStop();
+  EXPECT_TRUE(stopped.ok()) << "node " << id_ << ": " << stopped;
+}
+
+absl::Status SimNode::TryStop() {
   std::optional<absl::Status> stopped;
   broker_->Stop([&](absl::Status status) { stopped = std::move(status); });
-  EXPECT_TRUE(scheduler_.RunUntil([&] { return stopped.has_value(); }, 60 * kSecond));
-  EXPECT_TRUE(stopped && stopped->ok());
+  scheduler_.RunUntil([&] { return stopped.has_value(); }, 60 * kSecond);
   Crash();
+  return stopped.value_or(MakeError(Reason::DEADLINE_EXCEEDED, "node ", id_, " does not stop"));
 }
 
 SimCluster::SimCluster(uint64_t seed, size_t nodes, SimNodeOptions options,

@@ -71,6 +71,9 @@ class SimNode {
   void Crash(bool power_loss = false);
   // Cleanly: the journal then holds nothing that segments do not.
   void Stop();
+  // The same, and how it ended; the process is gone in any case. DEADLINE_EXCEEDED when it does not
+  // end.
+  absl::Status TryStop();
   // Another, empty disk.
   void Wipe();
   // While no process runs: what the disk holds, and back to it.
