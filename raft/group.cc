@@ -90,8 +90,8 @@ ProposalId Group::Propose(FrameBuffer payload, EntryKind kind, uint32_t records,
 void Group::Receive(std::vector<Message> messages) {
   if (stopped_ || !started_) return;
   for (Message& message : messages) {
-    const bool deaf = clock_.Now() < deaf_until_ || Planted(ShellDefect::kDeafForEver);
-    if (message.from.node == lost_node_ && deaf) {
+    if (message.from.node == lost_node_ &&
+        (clock_.Now() < deaf_until_ || Planted(ShellDefect::kDeafForEver))) {
       watch_.OnDeafMessage();
       continue;
     }
@@ -232,7 +232,7 @@ void Group::TellLeadership() {
     for (const auto& [id, follower] : core_.followers()) now->followers.push_back(id.node);
     now->quiet = quiet_ticks_ >= kQuietTicks && !now->followers.empty();
   }
-  if (now == told_ || (!now && Planted(ShellDefect::kVouchesForLostGroup))) return;
+  if (now == told_) return;
   told_ = now;
   peers_->SetLeadership(group_, std::move(now));
 }

@@ -18,7 +18,7 @@ enum class Defect : uint8_t {
   kReadsBeforeConfirmed,      // a new leader answers for offsets that it has not committed
   // Where raft meets the storage.
   kWritesOvertake,          // one that needs no room goes before those that wait for it
-  kRoomNotAsked,            // a write that waits for room is not woken
+  kRoomUnnoticed,           // by the writes that wait for it
   kRoomNotReturned,         // of batches that were refused
   kTrimmedBeforeCommitted,  // the log moves its start when the trim is appended
   kFoldsUndurable,          // metadata acts on what its own log may lose

@@ -166,7 +166,7 @@ void PeerHub::OnReady(NodeId to, Lane lane) {
     if (at == peers_.end()) return;
     LaneState& state = at->second.lanes[static_cast<size_t>(lane)];
     const bool was_up = std::exchange(
-        state.up, !Planted(ShellDefect::kLaneStaysDown) || state.sent_at == MonoTime{});
+        state.up, !Planted(ShellDefect::kLaneTakesOnePacket) || state.sent_at == MonoTime{});
     state.ready = true;
     at->second.lost = false;
     // Entries that took long were taken all the same: their leader is not to give up on them.

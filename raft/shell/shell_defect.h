@@ -10,13 +10,12 @@ namespace varve::raft {
 
 enum class ShellDefect : uint8_t {
   kNone,
-  kWriteCountsAtOnce,    // the core hears that it is durable when it is handed to the log
-  kUnvouchedForgotten,   // who was vouched for is believed for ever
-  kNeverWakes,           // a group that fell asleep, whatever becomes of its leader
-  kVouchesForLostGroup,  // a node goes on vouching for what it does not lead any more
-  kDeafForEver,          // to a process that took the place of one that died
-  kLaneStaysDown,        // a connection that was made anew carries nothing
-  kRestartUnnoticed,     // what a former process vouched for counts on
+  kWriteCountsAtOnce,   // the core hears that it is durable when it is handed to the log
+  kUnvouchedForgotten,  // who was vouched for is believed for ever
+  kNeverWakes,          // a group that fell asleep, whatever becomes of its leader
+  kDeafForEver,         // to a process that took the place of one that died
+  kLaneTakesOnePacket,  // and counts as down from then on
+  kRestartUnnoticed,    // what a former process vouched for counts on
 };
 
 #ifdef VARVE_RAFT_DEFECTS

@@ -50,7 +50,7 @@ bool LogStoreAdapter::HasRoomFor(size_t bytes) {
     shard.Post([self] {
       if (*self == nullptr) return;
       (*self)->room_requested_ = false;
-      if (!Planted(Defect::kRoomNotAsked)) (*self)->WriteWaiting();
+      if (!Planted(Defect::kRoomUnnoticed)) (*self)->WriteWaiting();
     });
   });
   room_requested_ = !granted;

@@ -17,7 +17,7 @@ constexpr const char* kUsage =
     "  --report COUNT  run COUNT seeds from N on and print what they reached\n"
     "  --hash          print the hash of the run and no more\n"
     "  --speed         a run without faults, three brokers and eight partitions\n"
-    "  --defect NAME   of a broker that is wrong in this way; `--defect list` names them\n";
+    "  --defect NAME   of brokers that are wrong in this way; `--defect list` names the ways\n";
 
 void Tell(uint64_t seed, const RunResult& result) {
   for (const std::string& violation : result.violations)
@@ -26,6 +26,8 @@ void Tell(uint64_t seed, const RunResult& result) {
 }
 
 int ListDefects(std::string_view name) {
+  if (name != "list")
+    std::fprintf(stderr, "no defect is called \"%s\"; there are:\n", std::string(name).c_str());
   for (const ClusterDefect& defect : ClusterDefects())
     std::printf("%s\n", std::string(defect.name).c_str());
   return name == "list" ? 0 : 2;
